@@ -1,0 +1,107 @@
+//! The decision: the first rule that speaks of identity, entry and attribute.
+
+use super::{
+    Access, Identity, Right, Who,
+    rule::{Rights, Rule, Scope},
+};
+use crate::{
+    dn::DnKey,
+    filter::Subject,
+    schema::{AttrId, Schema},
+};
+use uuid::Uuid;
+
+/// The rules that can apply to one identity, in order.
+#[derive(Clone, Debug)]
+pub struct Grants<'a> {
+    /// Each rule, and whether it holds for the identity's own entry alone.
+    rules: Vec<(&'a Rule, bool)>,
+    own: Option<Uuid>,
+    everything: bool,
+}
+
+/// The rules that apply to one entry, for one identity.
+#[derive(Debug)]
+pub struct Place<'a, 'g> {
+    grants: &'g Grants<'a>,
+    rules: Vec<&'a Rule>,
+}
+
+impl Access {
+    pub fn grants(&self, identity: &Identity) -> Grants<'_> {
+        let own = match identity {
+            Identity::Entry { uuid, .. } => Some(*uuid),
+            _ => None,
+        };
+        let mut rules = Vec::new();
+        for rule in &self.rules {
+            let mut speaking = rule.who.iter().filter(|w| speaks_of(w, identity)).peekable();
+            if speaking.peek().is_some() {
+                rules.push((rule, speaking.all(|w| *w == Who::Myself)));
+            }
+        }
+        let first_is_all = rules.first().is_some_and(|(r, only_self)| {
+            !only_self && r.rights == Rights::ALL && r.base.is_none() && r.filter.is_none() && r.attributes.is_none()
+        });
+        Grants { everything: first_is_all || *identity == Identity::Server, rules, own }
+    }
+}
+
+impl<'a> Grants<'a> {
+    /// True if this identity may do all things to all entries.
+    pub fn everything(&self) -> bool {
+        self.everything
+    }
+
+    /// What holds at one entry. `subject` serves the rules' own filters and is not itself
+    /// subject to access.
+    pub fn at(&self, key: &DnKey, uuid: Uuid, subject: &impl Subject, schema: &Schema) -> Place<'a, '_> {
+        if self.everything {
+            return Place { grants: self, rules: Vec::new() };
+        }
+        let applies = |(rule, only_self): &(&'a Rule, bool)| {
+            let in_scope = rule.base.as_ref().is_none_or(|base| match rule.scope {
+                Scope::Subtree => key.is_within(base),
+                Scope::Base => key == base,
+                Scope::Children => key.is_below(base),
+            });
+            in_scope
+                && (!only_self || self.own == Some(uuid))
+                && rule.filter.as_ref().is_none_or(|f| f.matches(subject, schema))
+        };
+        Place { grants: self, rules: self.rules.iter().copied().filter(applies).map(|(r, _)| r).collect() }
+    }
+}
+
+impl Place<'_, '_> {
+    /// True if no rule gives any right here.
+    pub fn is_blind(&self) -> bool {
+        !self.grants.everything && self.rules.iter().all(|rule| rule.rights == Rights::default())
+    }
+
+    /// A right to one attribute, or with `None` to the entry as such.
+    pub fn allows(&self, attr: Option<AttrId>, right: Right) -> bool {
+        if self.grants.everything {
+            return true;
+        }
+        let speaks = |rule: &&&Rule| match (&rule.attributes, attr) {
+            (None, _) => true,
+            (Some(list), Some(attr)) => list.contains(&attr),
+            (Some(_), None) => false,
+        };
+        self.rules.iter().find(speaks).is_some_and(|rule| rule.rights.has(right))
+    }
+}
+
+fn speaks_of(who: &Who, identity: &Identity) -> bool {
+    match (who, identity) {
+        (Who::Anyone, _) => true,
+        (Who::Anonymous, Identity::Anonymous) => true,
+        (Who::Authenticated, Identity::Admin { .. } | Identity::Entry { .. }) => true,
+        (Who::Admin, Identity::Admin { .. }) => true,
+        (Who::Myself, Identity::Entry { .. }) => true,
+        (Who::Dn(dn), Identity::Entry { key, .. }) => key == dn,
+        (Who::Subtree(dn), Identity::Entry { key, .. }) => key.is_within(dn),
+        _ => false,
+    }
+}

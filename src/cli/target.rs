@@ -1,0 +1,33 @@
+//! `vestibule target status`: what the running server says of its targets.
+
+use super::connect::{admin_get, say};
+use crate::config::Settings;
+use serde_json::Value;
+
+pub async fn status(settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let targets = admin_get(settings, "/targets").await?;
+    if json {
+        return say(&serde_json::to_string_pretty(&targets)?);
+    }
+    let rows = targets.as_array().cloned().unwrap_or_default();
+    if rows.is_empty() {
+        return say("no targets; put one as NAME.yml into the targets folder");
+    }
+    let columns =
+        ["name", "kind", "state", "cursor", "lag", "pending", "failed", "linked", "last_success", "last_error"];
+    let cell = |row: &Value, key: &str| match row.get(key) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let mut table: Vec<Vec<String>> = vec![columns.iter().map(ToString::to_string).collect()];
+    table.extend(rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect()));
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|i| table.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    say(&table.iter().map(line).collect::<Vec<_>>().join("\n"))
+}

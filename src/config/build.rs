@@ -1,0 +1,205 @@
+//! From settings to the options of the modules: schema, access rules, identities, targets.
+//! `vestibule check` runs the same code as `serve`.
+
+use super::{
+    SHIPPED_ACCESS, Settings,
+    load::{parse, read},
+};
+use crate::{
+    access::{Access, RuleDef},
+    auth,
+    directory::{self, default_indexes},
+    dn::Dn,
+    export::TargetOptions,
+    ldap::{Admin, AdminPassword},
+    limits::Limits,
+    schema::{Schema, Sources},
+};
+use anyhow::{Context, anyhow, bail};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use smol_str::SmolStr;
+use std::{
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Everything that the files say, checked and bound.
+pub struct Built {
+    pub suffix: Dn,
+    pub schema: Arc<Schema>,
+    pub access: Arc<Access>,
+    pub identities: directory::Identities,
+    pub indexes: Vec<SmolStr>,
+    pub targets: Vec<TargetOptions>,
+    pub limits: Arc<Limits>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessFile {
+    rules: Vec<RuleDef>,
+}
+
+impl Settings {
+    /// Loads all files; every fault is reported, each with its file.
+    pub fn build(&self) -> anyhow::Result<Built> {
+        let file = &self.file;
+        let suffix = Dn::parse(&file.suffix)
+            .map_err(|e| anyhow!("{}: at suffix: '{}': {e}", self.origin.display(), file.suffix))?;
+        if suffix.is_root() {
+            bail!("{}: at suffix: it must not be empty", self.origin.display());
+        }
+        let sources = match &file.schemas {
+            Some(folder) => Sources::folder(folder)?,
+            None => Sources::shipped(),
+        };
+        let schema = Arc::new(Schema::compile(&sources)?);
+        let mut faults = Vec::new();
+        let access = keep(self.access(&schema), &mut faults);
+        let identities = keep(self.identities(&schema), &mut faults);
+        let targets = keep(self.targets(&schema), &mut faults);
+        let indexes = file.indexes.clone().unwrap_or_else(default_indexes);
+        for name in &indexes {
+            if schema.attr_id(name).is_none_or(|id| schema.attribute(id).equality.is_none()) {
+                let what = "is not an attribute type with an equality rule";
+                faults.push(format!("{}: at indexes: '{name}' {what}", self.origin.display()));
+            }
+        }
+        match (access, identities, targets) {
+            (Some(access), Some(identities), Some(targets)) if faults.is_empty() => Ok(Built {
+                suffix,
+                schema,
+                access: Arc::new(access),
+                identities,
+                indexes,
+                targets,
+                limits: Arc::new(file.limits.clone()),
+            }),
+            _ => Err(anyhow!(faults.join("\n"))),
+        }
+    }
+
+    fn access(&self, schema: &Schema) -> anyhow::Result<Access> {
+        let (path, text) = match &self.file.access {
+            Some(path) => (path.clone(), read(path)?),
+            None => (PathBuf::from("access.yml"), SHIPPED_ACCESS.to_owned()),
+        };
+        let file: AccessFile = parse(&path, &text)?;
+        Access::bind(&file.rules, &self.file.suffix, schema).map_err(|errors| {
+            let lines = errors.iter().map(|e| format!("{}: {e}", path.display()));
+            anyhow!(lines.collect::<Vec<_>>().join("\n"))
+        })
+    }
+
+    fn identities(&self, schema: &Schema) -> anyhow::Result<directory::Identities> {
+        let base = |text: &String| {
+            let text = text.replace("{suffix}", &self.file.suffix);
+            let dn = Dn::parse(&text)
+                .map_err(|e| anyhow!("{}: at identities.bases: '{text}': {e}", self.origin.display()))?;
+            Ok(schema.dn_key(&dn))
+        };
+        let bases = self.file.identities.bases.iter().map(base).collect::<anyhow::Result<_>>()?;
+        Ok(directory::Identities { bases, release: self.file.identities.release })
+    }
+
+    /// One file `NAME.yml` each; a folder that is not there holds none.
+    fn targets(&self, schema: &Schema) -> anyhow::Result<Vec<TargetOptions>> {
+        let folder = &self.file.targets;
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut paths = Vec::new();
+        for item in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+            let path = item.with_context(|| folder.display().to_string())?.path();
+            if path.extension().is_some_and(|e| e == "yml") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let mut targets = Vec::new();
+        let mut faults = Vec::new();
+        for path in paths {
+            let built = super::target::load(&path, &self.file.suffix, schema);
+            if let Some(target) = keep(built, &mut faults) {
+                targets.push(target);
+            }
+        }
+        if faults.is_empty() { Ok(targets) } else { Err(anyhow!(faults.join("\n"))) }
+    }
+
+    /// The administrator: password from environment or file, else one that is made once and kept
+    /// as a hash in the data folder. The second value is a password that was just made.
+    pub fn admin(&self, schema: &Schema) -> anyhow::Result<(Admin, Option<SecretString>)> {
+        let dn = format!("cn=admin,{}", self.file.suffix);
+        let key = schema.dn_value_key(&dn).ok_or_else(|| anyhow!("'{dn}' is not a DN"))?;
+        let given = match std::env::var("VESTIBULE_ADMIN_PASSWORD") {
+            Ok(password) if !password.is_empty() => Some(SecretString::from(password)),
+            _ => self.file.admin.password_file.as_deref().map(secret_file).transpose()?,
+        };
+        let (password, made) = match given {
+            Some(password) => (AdminPassword::Given(password), None),
+            None => {
+                let kept = self.file.data.join("admin.hash");
+                if kept.exists() {
+                    (AdminPassword::Made(std::fs::read(&kept).with_context(|| kept.display().to_string())?), None)
+                } else {
+                    let password = auth::generate();
+                    let hash = auth::hash(password.expose_secret().as_bytes())?;
+                    write_private(&kept, &hash)?;
+                    (AdminPassword::Made(hash), Some(password))
+                }
+            }
+        };
+        Ok((Admin { dn: SmolStr::new(dn), key, password }, made))
+    }
+
+    /// The token of the HTTP administration, made once into the data folder if none is given.
+    pub fn token(&self) -> anyhow::Result<Token> {
+        if let Ok(token) = std::env::var("VESTIBULE_ADMIN_TOKEN")
+            && !token.is_empty()
+        {
+            return Ok(Token(SecretString::from(token)));
+        }
+        if let Some(path) = &self.file.admin.token_file {
+            return secret_file(path).map(Token);
+        }
+        let path = self.file.data.join("admin.token");
+        if !path.exists() {
+            write_private(&path, auth::generate().expose_secret().as_bytes())?;
+        }
+        secret_file(&path).map(Token)
+    }
+}
+
+/// A bearer token.
+#[derive(Clone)]
+pub struct Token(pub SecretString);
+
+fn keep<T>(result: anyhow::Result<T>, faults: &mut Vec<String>) -> Option<T> {
+    result.map_err(|e| faults.push(format!("{e:#}"))).ok()
+}
+
+/// The first line of a file.
+pub fn secret_file(path: &Path) -> anyhow::Result<SecretString> {
+    let text = read(path)?;
+    match text.lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line.to_owned())),
+        _ => bail!("{}: expected a secret on the first line", path.display()),
+    }
+}
+
+/// A new file that only its owner reads.
+pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let create = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    create().with_context(|| path.display().to_string())
+}

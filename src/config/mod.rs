@@ -1,0 +1,114 @@
+//! The configuration file: its form, its defaults, and how it becomes the options of the modules
+//! below. Read strictly: an unknown key is an error that names file and path.
+
+mod build;
+mod load;
+pub mod target;
+
+pub use build::{Built, Token, secret_file, write_private};
+pub use load::{Overrides, Settings, load};
+
+use crate::{lifecycle::Release, limits::Limits, telemetry::LogFormat};
+use serde::Deserialize;
+use smol_str::SmolStr;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The text that the program was built with, used where there is no file.
+pub const SHIPPED: &str = include_str!("../../config/vestibule.yml");
+pub const SHIPPED_ACCESS: &str = include_str!("../../config/access.yml");
+pub const SHIPPED_DEMO: &str = include_str!("../../config/demo.ldif");
+
+/// `vestibule.yml`. Relative paths start at its folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub suffix: String,
+    /// Folder of the store.
+    pub data: PathBuf,
+    #[serde(default)]
+    pub listen: Listen,
+    pub tls: Tls,
+    #[serde(default)]
+    pub admin: Admin,
+    /// Folder with `ldap/` and `classes/`; absent: those that the program was built with.
+    pub schemas: Option<PathBuf>,
+    /// Access rules; absent: those that the program was built with.
+    pub access: Option<PathBuf>,
+    /// Folder of export targets, one file each.
+    pub targets: PathBuf,
+    #[serde(default)]
+    pub identities: Identities,
+    /// Attributes with an index, in place of the default list.
+    pub indexes: Option<Vec<SmolStr>>,
+    /// Whether an empty store is filled with the demonstration university.
+    #[serde(default)]
+    pub demo: bool,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    pub ldap: SocketAddr,
+    pub ldaps: SocketAddr,
+    pub ldapi: Option<PathBuf>,
+    pub http: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Listen { ldap: local(3389), ldaps: local(3636), ldapi: None, http: local(8389) }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+    /// Make a development CA and certificate if neither file is there.
+    #[serde(default)]
+    pub development: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    pub password_file: Option<PathBuf>,
+    /// Bearer token of the HTTP administration.
+    pub token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identities {
+    /// An inetOrgPerson below one of these names is an identity; `{suffix}` stands for the suffix.
+    pub bases: Vec<String>,
+    pub release: Release,
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Identities { bases: vec!["ou=people,{suffix}".to_owned()], release: Release::default() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// error, warn, info, debug, trace, or a filter such as `vestibule::ldap=debug,info`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}

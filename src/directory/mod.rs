@@ -1,0 +1,233 @@
+//! The directory: operations on a tree of entries, one writer, immutable snapshots. Knows no
+//! protocol. Readers take [`Directory::read`]; writers [`Directory::submit`] an [`Op`] and wait
+//! until it is durable.
+
+mod add;
+mod change;
+mod delete;
+mod error;
+mod identity;
+mod index;
+mod modify;
+mod open;
+mod plan;
+mod record;
+mod rename;
+mod report;
+mod search;
+mod secrets;
+mod snapshot;
+mod view;
+mod writer;
+
+pub use change::{Change, ChangeKind};
+pub use error::Error;
+pub use index::default_indexes;
+pub use record::VERSION as RECORD_VERSION;
+pub use search::{Hits, Scope, Search, Step};
+pub use snapshot::{EntryId, Node, Snapshot};
+pub use view::{SUBSCHEMA, View};
+
+use crate::{
+    access::{Access, Identity},
+    clock::Clock,
+    dn::{Dn, DnKey, Rdn},
+    entry::{ModKind, Modification},
+    lifecycle::{Event, Release},
+    limits::Limits,
+    schema::Schema,
+    store::{Disk, RecordKey},
+};
+use arc_swap::ArcSwap;
+use smol_str::SmolStr;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+/// What the directory must know to run.
+#[derive(Clone)]
+pub struct Options {
+    pub suffix: Dn,
+    pub schema: Arc<Schema>,
+    pub access: Arc<Access>,
+    pub identities: Identities,
+    /// Attributes with an index; see [`default_indexes`].
+    pub indexes: Vec<SmolStr>,
+    /// Targets whose cursors hold the journal back.
+    pub targets: Vec<SmolStr>,
+    pub limits: Arc<Limits>,
+    pub clock: Clock,
+}
+
+/// Which entries are identities, and how they are released.
+#[derive(Clone, Debug)]
+pub struct Identities {
+    /// An inetOrgPerson below one of these is an identity.
+    pub bases: Vec<DnKey>,
+    pub release: Release,
+}
+
+/// A change that someone asks for.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Add {
+        dn: Dn,
+        attrs: Vec<(SmolStr, Vec<Vec<u8>>)>,
+    },
+    Modify {
+        dn: Dn,
+        changes: Vec<(ModKind, SmolStr, Vec<Vec<u8>>)>,
+    },
+    Delete {
+        dn: Dn,
+    },
+    Rename {
+        dn: Dn,
+        new_rdn: Rdn,
+        delete_old: bool,
+        new_superior: Option<Dn>,
+    },
+    /// What the targets said of the version that the change `as_of` made.
+    Report {
+        uuid: Uuid,
+        as_of: u64,
+        event: Event,
+    },
+}
+
+/// What came of an accepted change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub uuid: Uuid,
+    /// For the client, beside success: what an identity that was kept still lacks.
+    pub diagnostic: Option<String>,
+    /// False if the entry was as asked before: nothing was written.
+    pub changed: bool,
+}
+
+/// Rows that exporters keep in the store: links and cursors.
+pub type Row = (RecordKey, Option<Vec<u8>>);
+
+enum Job {
+    Write { identity: Identity, op: Box<Op>, reply: oneshot::Sender<Result<Outcome, Error>> },
+    Rows { rows: Vec<Row>, reply: oneshot::Sender<Result<(), Error>> },
+    ReadLog { after: u64, max: usize, reply: oneshot::Sender<Result<Vec<(u64, Change)>, Error>> },
+}
+
+/// The handle that everything above holds.
+pub struct Directory {
+    current: Arc<ArcSwap<Snapshot>>,
+    jobs: mpsc::Sender<Job>,
+    head: watch::Receiver<u64>,
+    healthy: Arc<AtomicBool>,
+    rows: Mutex<HashMap<SmolStr, Vec<Row>>>,
+    pub access: Arc<Access>,
+    pub limits: Arc<Limits>,
+}
+
+/// Ends the writer: dropped senders let it finish what waits, `join` waits for that.
+pub struct Writer(std::thread::JoinHandle<()>);
+
+impl Writer {
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the writer thread panicked");
+        }
+    }
+}
+
+impl Directory {
+    /// Loads the store and starts the writer thread, which owns `disk` from now on.
+    pub fn start(disk: impl Disk + 'static, options: Options) -> Result<(Arc<Self>, Writer), Error> {
+        let mut disk = disk;
+        let opened = open::open(&mut disk, &options)?;
+        let current = Arc::new(ArcSwap::from_pointee(opened.snapshot));
+        let (jobs, queue) = mpsc::channel(options.limits.writer_queue);
+        let (announce, head) = watch::channel(current.load().head);
+        let healthy = Arc::new(AtomicBool::new(true));
+        let directory = Directory {
+            current: Arc::clone(&current),
+            jobs,
+            head,
+            healthy: Arc::clone(&healthy),
+            rows: Mutex::new(opened.rows),
+            access: Arc::clone(&options.access),
+            limits: Arc::clone(&options.limits),
+        };
+        let writer = writer::Writer { disk, current, queue, announce, healthy, options, cursors: opened.cursors };
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|e| Error::Internal(format!("the writer thread did not start: {e}")))?;
+        Ok((Arc::new(directory), Writer(thread)))
+    }
+
+    /// The present state; stays as it is for as long as it is held.
+    pub fn read(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Asks for a change and waits until it is durable or refused. Secrets in `op` must be
+    /// hashed before: [`Op::hash_secrets`].
+    pub async fn submit(&self, identity: &Identity, op: Op) -> Result<Outcome, Error> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Write { identity: identity.clone(), op: Box::new(op), reply };
+        self.send(job).await?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Writes or (with `None`) removes rows of exporters, durably.
+    pub async fn save_rows(&self, rows: Vec<Row>) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Rows { rows, reply }).await?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Journal records with numbers above `after`, at most `max`, in order.
+    pub async fn read_log(&self, after: u64, max: usize) -> Result<Vec<(u64, Change)>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::ReadLog { after, max, reply }).await?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// The number of the last durable journal record, to wait on.
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.head.clone()
+    }
+
+    /// The rows of one target as they were at start; a second call finds none.
+    pub fn take_rows(&self, target: &str) -> Vec<Row> {
+        self.rows.lock().map(|mut rows| rows.remove(target).unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// False once a commit failed: reads go on, writes are refused until a restart.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    async fn send(&self, job: Job) -> Result<(), Error> {
+        if !self.is_healthy() {
+            return Err(Error::Unavailable);
+        }
+        self.jobs.send(job).await.map_err(|_| Error::Unavailable)
+    }
+}
+
+/// Modifications bound to the schema, with the names it does not know.
+fn bind_changes(
+    changes: Vec<(ModKind, SmolStr, Vec<Vec<u8>>)>,
+    schema: &Schema,
+) -> (Vec<Modification>, Vec<crate::schema::Violation>) {
+    let mut bound = Vec::with_capacity(changes.len());
+    let mut unknown = Vec::new();
+    for (kind, name, values) in changes {
+        match schema.describe(&name) {
+            Some(attr) => bound.push(Modification { kind, attr, values }),
+            None => unknown.push(crate::schema::Violation::unknown_attribute(&name)),
+        }
+    }
+    (bound, unknown)
+}

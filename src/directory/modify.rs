@@ -1,0 +1,105 @@
+//! Modify (RFC 4511 section 4.6): all changes or none, the schema checked at the end.
+
+use super::{
+    ChangeKind, Error, Node, bind_changes,
+    identity::{self, Moved},
+    plan::{Context, Plan},
+    secrets,
+};
+use crate::{
+    dn::Dn,
+    entry::{Draft, ModKind, Operational},
+    schema::{Attr, AttrId, Schema, Violations},
+};
+use smol_str::SmolStr;
+use std::{collections::BTreeSet, sync::Arc};
+
+pub(super) fn plan(
+    context: &Context<'_>,
+    dn: &Dn,
+    changes: Vec<(ModKind, SmolStr, Vec<Vec<u8>>)>,
+) -> Result<Plan, Error> {
+    let schema = &context.base.schema;
+    let node = context.target(dn)?;
+    let before = &node.entry;
+    let (changes, mut faults) = bind_changes(changes, schema);
+    context.require_write(node, changes.iter().map(|c| c.attr.id))?;
+    faults.extend(identity::server_kept(changes.iter().map(|c| c.attr.id), schema));
+    if !faults.is_empty() {
+        return Err(Error::Violations(Violations::new(faults)));
+    }
+
+    let mut draft = Draft::of(before);
+    let original = draft.clone();
+    identity::show_axes(&mut draft, before.operational.axes, schema);
+    let state_touched = changes.iter().any(|c| c.attr.id == schema.known.state);
+    for change in &changes {
+        draft.apply(change, schema)?;
+    }
+    let asked = identity::take_axes(&mut draft, state_touched, schema)?;
+    draft.attrs.retain(|a| !a.values.is_empty());
+    draft.complete_classes(schema);
+    keep_rdn_values(&draft, node, schema)?;
+    secrets::require_hashed(&draft.attrs, schema)?;
+
+    let key = context.base.dn_key_of(node);
+    let scope = identity::scope(context.options, &key, &draft.attrs, schema);
+    let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
+    let structural = &schema.class(checked.structural).name;
+    if *structural != before.operational.structural {
+        return Err(Error::StructuralClassChange {
+            from: before.operational.structural.to_string(),
+            to: structural.to_string(),
+        });
+    }
+    let changed: Vec<SmolStr> =
+        changed_attributes(&original, &draft).into_iter().map(|id| schema.attribute(id).name.clone()).collect();
+    let Moved { axes, missing, diagnostic } =
+        identity::advance(context, scope, Some(&before.operational), asked, &checked, !changed.is_empty())?;
+    if changed.is_empty() && axes == before.operational.axes {
+        return Ok(Plan::unchanged(before.uuid));
+    }
+    let kind = match (changed.is_empty(), before.operational.axes, axes) {
+        (true, Some(old), Some(new)) if (old.lifecycle, old.data_status) == (new.lifecycle, new.data_status) => {
+            ChangeKind::State { from: old.state, to: new.state }
+        }
+        (true, ..) => ChangeKind::Modify(vec![SmolStr::new_static("vestibuleLifecycle")]),
+        (false, ..) => ChangeKind::Modify(changed),
+    };
+    let operational = Operational {
+        modified: context.now,
+        modifier: context.actor(),
+        changed: context.number,
+        axes,
+        missing,
+        ..before.operational.clone()
+    };
+    let entry = draft.seal(before.uuid, operational, schema);
+    let change = context.change(before.uuid, context.base.dn_text(node), kind);
+    let node =
+        Node { id: node.id, parent: node.parent, rdn: node.rdn.clone(), key: node.key.clone(), entry: Arc::new(entry) };
+    Ok(Plan::put(node, change, diagnostic))
+}
+
+/// A Modify may not take a value that the name holds (RFC 4511 4.6, notAllowedOnRDN).
+fn keep_rdn_values(draft: &Draft, node: &Node, schema: &Schema) -> Result<(), Error> {
+    for ava in node.rdn.avas() {
+        if let Some(id) = schema.attr_id(&ava.attr)
+            && !draft.holds(id, &ava.value, schema)
+        {
+            return Err(Error::NotAllowedOnRdn { attr: schema.attribute(id).name.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The attribute types whose values differ; their order does not count.
+pub(super) fn changed_attributes(before: &Draft, after: &Draft) -> BTreeSet<AttrId> {
+    let sorted = |attr: Option<&Attr>| {
+        let mut values: Vec<Vec<u8>> = attr.map(|a| a.values.clone()).unwrap_or_default();
+        values.sort();
+        values
+    };
+    let all = before.attrs.iter().chain(&after.attrs);
+    all.filter(|a| sorted(before.get(&a.desc)) != sorted(after.get(&a.desc))).map(|a| a.desc.id).collect()
+}

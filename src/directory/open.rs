@@ -1,0 +1,94 @@
+//! From the store's records to the first snapshot.
+
+use super::{EntryId, Error, Node, Options, Row, Snapshot, index::Index, record};
+use crate::{
+    dn::{Dn, Rdn},
+    entry::Entry,
+    store::{Disk, RecordKey},
+};
+use smol_str::SmolStr;
+use std::{collections::HashMap, sync::Arc};
+use uuid::Uuid;
+
+pub(super) struct Opened {
+    pub snapshot: Snapshot,
+    /// Rows of exporters, by target.
+    pub rows: HashMap<SmolStr, Vec<Row>>,
+    /// How far each target has come in the journal.
+    pub cursors: HashMap<SmolStr, u64>,
+}
+
+pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Error> {
+    let mut records: Vec<(Uuid, record::Read)> = Vec::new();
+    let mut rows: HashMap<SmolStr, Vec<Row>> = HashMap::new();
+    let mut cursors = HashMap::new();
+    let corrupt = |what: String| crate::store::Error::Corrupt { what };
+    let info = disk.load(&mut |key, bytes| {
+        match &key {
+            RecordKey::Entry(uuid) => {
+                let read = record::decode(bytes).map_err(|e| corrupt(format!("entry {uuid}: {e}")))?;
+                records.push((*uuid, read));
+            }
+            RecordKey::Link { target, .. } => {
+                rows.entry(target.clone()).or_default().push((key, Some(bytes.to_vec())));
+            }
+            RecordKey::Cursor(target) => {
+                if let Ok(number) = bytes.try_into() {
+                    cursors.insert(target.clone(), u64::from_be_bytes(number));
+                }
+                rows.entry(target.clone()).or_default().push((key, Some(bytes.to_vec())));
+            }
+            RecordKey::Setting(_) => {}
+        }
+        Ok(())
+    })?;
+    let index = Index::new(&options.indexes, &options.schema)
+        .map_err(|name| Error::Internal(format!("index on '{name}': not an attribute type with an equality rule")))?;
+    let mut snapshot = Snapshot::empty(Arc::clone(&options.schema), options.suffix.clone(), index, info.head);
+    place(records, &mut snapshot)?;
+    Ok(Opened { snapshot, rows, cursors })
+}
+
+/// Puts the records into the tree, superiors first.
+fn place(records: Vec<(Uuid, record::Read)>, snapshot: &mut Snapshot) -> Result<(), Error> {
+    let total = records.len();
+    let mut below: HashMap<Option<Uuid>, Vec<(Uuid, record::Read)>> = HashMap::new();
+    for (uuid, record) in records {
+        below.entry(record.parent).or_default().push((uuid, record));
+    }
+    let mut next: Vec<(Option<EntryId>, Uuid, record::Read)> =
+        below.remove(&None).unwrap_or_default().into_iter().map(|(u, r)| (None, u, r)).collect();
+    if next.len() > 1 {
+        return Err(Error::Internal("the store has more than one topmost entry".to_owned()));
+    }
+    while let Some((parent, uuid, read)) = next.pop() {
+        let id = snapshot.next_id();
+        let schema = Arc::clone(&snapshot.schema);
+        let damaged = |why: String| Error::Store(crate::store::Error::Corrupt { what: format!("entry {uuid}: {why}") });
+        let rdn = match parent {
+            Some(_) => Rdn::parse(&read.name).map_err(|e| damaged(e.to_string()))?,
+            None => root_rdn(&read.name, snapshot)?,
+        };
+        let entry = Entry::from_parts(uuid, read.body.into(), read.secrets, read.operational, &schema)
+            .map_err(|e| damaged(e.to_string()))?;
+        snapshot.put(Arc::new(Node { id, parent, key: schema.rdn_key(&rdn), rdn, entry: Arc::new(entry) }));
+        next.extend(below.remove(&Some(uuid)).unwrap_or_default().into_iter().map(|(u, r)| (Some(id), u, r)));
+    }
+    if snapshot.len() != total {
+        let what = format!("{} entries have no superior", total - snapshot.len());
+        return Err(Error::Store(crate::store::Error::Corrupt { what }));
+    }
+    Ok(())
+}
+
+/// The topmost record names the suffix that the store was made for.
+fn root_rdn(name: &str, snapshot: &Snapshot) -> Result<Rdn, Error> {
+    let stored = Dn::parse(name)?;
+    if snapshot.schema.dn_key(&stored) != snapshot.suffix_key {
+        return Err(Error::Internal(format!(
+            "the store holds suffix '{name}', the configuration says '{}'",
+            snapshot.suffix
+        )));
+    }
+    stored.leaf().cloned().ok_or_else(|| Error::Internal("the suffix is empty".to_owned()))
+}

@@ -1,0 +1,54 @@
+//! Entries as records of the store: a version byte, then parent, name, operational data, secrets
+//! and the attribute list in its wire form.
+
+use super::snapshot::Node;
+use crate::entry::{Entry, Operational};
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use uuid::Uuid;
+
+pub const VERSION: u8 = 1;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    parent: Option<Uuid>,
+    name: &'a str,
+    operational: &'a Operational,
+    secrets: Vec<(SmolStr, &'a [Vec<u8>])>,
+    body: &'a [u8],
+}
+
+/// A record read back, not yet an entry: its parent must be there first.
+#[derive(Deserialize)]
+pub(super) struct Read {
+    pub parent: Option<Uuid>,
+    /// The RDN; the whole suffix for the topmost entry.
+    pub name: String,
+    pub operational: Operational,
+    pub secrets: Vec<(SmolStr, Vec<Vec<u8>>)>,
+    pub body: Vec<u8>,
+}
+
+pub(super) fn encode(node: &Node, parent: Option<Uuid>, name: &str, schema: &crate::schema::Schema) -> Vec<u8> {
+    let entry: &Entry = &node.entry;
+    let written = Written {
+        parent,
+        name,
+        operational: &entry.operational,
+        secrets: entry.secrets().iter().map(|s| (schema.spell(&s.desc), s.values.as_slice())).collect(),
+        body: entry.body(),
+    };
+    let mut out = vec![VERSION];
+    if let Ok(bytes) = postcard::to_stdvec(&written) {
+        out.extend(bytes);
+    }
+    out
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Read, String> {
+    match bytes {
+        [VERSION, rest @ ..] => postcard::from_bytes(rest).map_err(|e| e.to_string()),
+        [version, ..] => Err(format!("record version {version} was written by a later release")),
+        [] => Err("empty record".to_owned()),
+    }
+}

@@ -1,0 +1,107 @@
+//! ModifyDN (RFC 4511 section 4.9). Since the tree is kept by parent and RDN, one record changes
+//! whatever lies below the entry.
+
+use super::{
+    ChangeKind, Error, Node,
+    add::put_rdn_values,
+    identity::{self, Moved},
+    plan::{Context, Plan},
+};
+use crate::{
+    access::Right,
+    dn::{Dn, Rdn},
+    entry::{Draft, Operational},
+    schema::{AttrDesc, Schema, Violations},
+};
+use std::sync::Arc;
+
+pub(super) fn plan(
+    context: &Context<'_>,
+    dn: &Dn,
+    new_rdn: &Rdn,
+    delete_old: bool,
+    new_superior: Option<&Dn>,
+) -> Result<Plan, Error> {
+    let base = context.base;
+    let schema = &base.schema;
+    let node = context.target(dn)?;
+    context.require(node, Right::Rename)?;
+    let Some(old_parent) = node.parent else {
+        return Err(Error::Unwilling("the topmost entry cannot be renamed"));
+    };
+    let parent = match new_superior {
+        None => old_parent,
+        Some(superior) => {
+            let parent = context.target(superior)?;
+            if base.is_within(parent, node.id) {
+                return Err(Error::Unwilling("an entry cannot be moved below itself"));
+            }
+            if parent.id != old_parent {
+                context.require(parent, Right::Add)?;
+            }
+            parent.id
+        }
+    };
+    let key = schema.rdn_key(new_rdn);
+    if base.child(parent, &key).is_some_and(|id| id != node.id) {
+        return Err(Error::AlreadyExists);
+    }
+
+    let before = &node.entry;
+    let mut draft = Draft::of(before);
+    if delete_old {
+        remove_old_values(&mut draft, node, new_rdn, schema);
+    }
+    let faults = put_rdn_values(&mut draft, new_rdn, schema);
+    if !faults.is_empty() {
+        return Err(Error::Violations(Violations::new(faults)));
+    }
+    let parent_key = base.node(parent).map(|p| base.dn_key_of(p)).unwrap_or_default();
+    let mut rdns = vec![key.clone()];
+    rdns.extend_from_slice(parent_key.rdns());
+    let scope = identity::scope(context.options, &crate::dn::DnKey::new(rdns), &draft.attrs, schema);
+    let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
+    let Moved { axes, missing, diagnostic } =
+        identity::advance(context, scope, Some(&before.operational), identity::Asked::default(), &checked, true)?;
+
+    if parent == old_parent && *new_rdn == node.rdn && draft == Draft::of(before) {
+        return Ok(Plan::unchanged(before.uuid));
+    }
+    let operational = Operational {
+        modified: context.now,
+        modifier: context.actor(),
+        changed: context.number,
+        axes,
+        missing,
+        ..before.operational.clone()
+    };
+    let entry = draft.seal(before.uuid, operational, schema);
+    let old_dn = base.dn_text(node);
+    let node = Node { id: node.id, parent: Some(parent), rdn: new_rdn.clone(), key, entry: Arc::new(entry) };
+    let change = context.change(node.entry.uuid, base.dn_text(&node), ChangeKind::Rename { old_dn });
+    Ok(Plan::put(node, change, diagnostic))
+}
+
+/// Takes the values of the old RDN out, but those that the new one names again.
+fn remove_old_values(draft: &mut Draft, node: &Node, new_rdn: &Rdn, schema: &Schema) {
+    for ava in node.rdn.avas() {
+        let Some(id) = schema.attr_id(&ava.attr) else { continue };
+        let old = schema.identity(id, &ava.value);
+        let again =
+            |new: &crate::dn::Ava| schema.attr_id(&new.attr) == Some(id) && schema.identity(id, &new.value) == old;
+        // A new spelling of the same value takes the place of the old one.
+        let respelled = new_rdn.avas().iter().find(|new| again(new));
+        if let Some(held) = draft.get_mut(&AttrDesc::plain(id)) {
+            match respelled {
+                Some(new) => {
+                    held.values
+                        .iter_mut()
+                        .filter(|v| schema.identity(id, v) == old)
+                        .for_each(|v| *v = new.value.to_vec());
+                }
+                None => held.values.retain(|v| schema.identity(id, v) != old),
+            }
+        }
+        draft.attrs.retain(|a| !a.values.is_empty());
+    }
+}

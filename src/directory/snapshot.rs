@@ -1,0 +1,260 @@
+//! One immutable state of the directory. Parts are persistent collections: the writer changes a
+//! copy that shares all but the touched nodes, readers keep what they hold.
+
+use super::{Error, View, index::Index};
+use crate::{
+    access::{Grants, Right},
+    dn::{Dn, DnKey, Rdn, RdnKey},
+    entry::Entry,
+    schema::Schema,
+};
+use smol_str::SmolStr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The place of an entry in this process's memory; not stored, not stable over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId(pub(super) u32);
+
+/// An entry in the tree.
+#[derive(Debug)]
+pub struct Node {
+    pub id: EntryId,
+    pub parent: Option<EntryId>,
+    pub rdn: Rdn,
+    pub key: RdnKey,
+    pub entry: Arc<Entry>,
+}
+
+#[derive(Clone)]
+pub struct Snapshot {
+    pub schema: Arc<Schema>,
+    pub suffix: Dn,
+    pub(super) suffix_key: DnKey,
+    suffix_text: SmolStr,
+    /// Number of the last journal record that is in this state.
+    pub head: u64,
+    nodes: imbl::Vector<Option<Arc<Node>>>,
+    by_uuid: imbl::HashMap<Uuid, EntryId>,
+    children: imbl::OrdMap<(EntryId, RdnKey), EntryId>,
+    pub(super) index: Index,
+    root: Option<EntryId>,
+}
+
+impl EntryId {
+    /// Of entries that are made up for one answer: the root DSE, the subschema entry.
+    const SYNTHETIC: EntryId = EntryId(u32::MAX);
+}
+
+impl Node {
+    /// A node outside of the tree, by the name `rdn`.
+    pub fn synthetic(rdn: Rdn, entry: Entry) -> Self {
+        Node { id: EntryId::SYNTHETIC, parent: None, rdn, key: RdnKey::lowest(), entry: Arc::new(entry) }
+    }
+
+    pub fn is_synthetic(&self) -> bool {
+        self.id == EntryId::SYNTHETIC
+    }
+}
+
+impl Snapshot {
+    pub(super) fn empty(schema: Arc<Schema>, suffix: Dn, index: Index, head: u64) -> Self {
+        Snapshot {
+            suffix_key: schema.dn_key(&suffix),
+            suffix_text: SmolStr::new(suffix.to_string()),
+            schema,
+            suffix,
+            head,
+            nodes: imbl::Vector::new(),
+            by_uuid: imbl::HashMap::new(),
+            children: imbl::OrdMap::new(),
+            index,
+            root: None,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_uuid.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_uuid.is_empty()
+    }
+
+    pub fn root(&self) -> Option<&Arc<Node>> {
+        self.root.and_then(|id| self.node(id))
+    }
+
+    pub fn node(&self, id: EntryId) -> Option<&Arc<Node>> {
+        self.nodes.get(id.0 as usize)?.as_ref()
+    }
+
+    pub fn by_uuid(&self, uuid: Uuid) -> Option<&Arc<Node>> {
+        self.node(*self.by_uuid.get(&uuid)?)
+    }
+
+    /// The entry of this name.
+    pub fn find(&self, key: &DnKey) -> Option<&Arc<Node>> {
+        let above = self.suffix_key.rdns().len();
+        if !key.is_within(&self.suffix_key) {
+            return None;
+        }
+        let mut at = self.root?;
+        for rdn in key.rdns().iter().rev().skip(above) {
+            at = *self.children.get(&(at, rdn.clone()))?;
+        }
+        self.node(at)
+    }
+
+    pub fn find_dn(&self, dn: &Dn) -> Option<&Arc<Node>> {
+        self.find(&self.schema.dn_key(dn))
+    }
+
+    /// The nearest existing superior of a name, for matchedDN.
+    pub fn nearest(&self, key: &DnKey) -> Option<&Arc<Node>> {
+        let mut key = key.parent()?;
+        loop {
+            if let Some(node) = self.find(&key) {
+                return Some(node);
+            }
+            key = key.parent().filter(|k| k.is_within(&self.suffix_key))?;
+        }
+    }
+
+    /// The error for a name that is not there. The nearest superior is named only to those who
+    /// may read it (RFC 4511 section 4.1.9).
+    pub fn no_such_object(&self, key: &DnKey, grants: &Grants<'_>) -> Error {
+        let readable = |node: &&Arc<Node>| {
+            let view = View::unrestricted(self, node);
+            grants.at(&self.dn_key_of(node), node.entry.uuid, &view, &self.schema).allows(None, Right::Read)
+        };
+        Error::NoSuchObject { matched: self.nearest(key).filter(readable).map(|n| self.dn_text(n)) }
+    }
+
+    pub(super) fn child(&self, parent: EntryId, key: &RdnKey) -> Option<EntryId> {
+        self.children.get(&(parent, key.clone())).copied()
+    }
+
+    /// Direct subordinates, in the order of their keys.
+    pub fn children(&self, id: EntryId) -> impl Iterator<Item = EntryId> + '_ {
+        self.children
+            .range((id, RdnKey::lowest())..)
+            .take_while(move |((parent, _), _)| *parent == id)
+            .map(|(_, id)| *id)
+    }
+
+    pub fn has_children(&self, id: EntryId) -> bool {
+        self.children(id).next().is_some()
+    }
+
+    /// The name of an entry as text.
+    pub fn dn_text(&self, node: &Node) -> String {
+        if node.is_synthetic() {
+            return node.rdn.text().to_owned();
+        }
+        let mut out = String::with_capacity(64);
+        let mut at = Some(node);
+        while let Some(node) = at {
+            match node.parent {
+                None => out.push_str(&self.suffix_text),
+                Some(_) => {
+                    out.push_str(node.rdn.text());
+                    out.push(',');
+                }
+            }
+            at = node.parent.and_then(|p| self.node(p)).map(Arc::as_ref);
+        }
+        out
+    }
+
+    pub fn dn_key_of(&self, node: &Node) -> DnKey {
+        let mut rdns = Vec::with_capacity(6);
+        let mut at = Some(node);
+        while let Some(node) = at {
+            match node.parent {
+                None => rdns.extend_from_slice(self.suffix_key.rdns()),
+                Some(_) => rdns.push(node.key.clone()),
+            }
+            at = node.parent.and_then(|p| self.node(p)).map(Arc::as_ref);
+        }
+        DnKey::new(rdns)
+    }
+
+    /// True if `node` is `base` or below it.
+    pub fn is_within(&self, node: &Node, base: EntryId) -> bool {
+        let mut at = node.id;
+        loop {
+            if at == base {
+                return true;
+            }
+            match self.node(at).and_then(|n| n.parent) {
+                Some(parent) => at = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// The parts of the name of an entry, leaf first; the suffix included.
+    pub fn name_parts<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Rdn> {
+        let mut at = Some(node);
+        let own = std::iter::from_fn(move || {
+            let node = at?;
+            let parent = node.parent?;
+            at = self.node(parent).map(Arc::as_ref);
+            Some(&node.rdn)
+        });
+        own.chain(self.suffix.rdns())
+    }
+
+    /// Every entry, superiors before their subordinates.
+    pub fn walk(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let mut stack: Vec<EntryId> = self.root.into_iter().collect();
+        std::iter::from_fn(move || {
+            let id = stack.pop()?;
+            let mut below: Vec<EntryId> = self.children(id).collect();
+            below.reverse();
+            stack.extend(below);
+            self.node(id)
+        })
+    }
+
+    pub(super) fn next_id(&self) -> EntryId {
+        EntryId(self.nodes.len() as u32)
+    }
+
+    /// Puts a node in, new or in the place of the older one with its id.
+    pub(super) fn put(&mut self, node: Arc<Node>) {
+        let old = self.nodes.get(node.id.0 as usize).cloned().flatten();
+        self.index.update(old.as_ref().map(|n| n.entry.as_ref()), Some(&node.entry), node.id, &self.schema);
+        if let Some(old) = &old
+            && let Some(parent) = old.parent
+            && (old.parent, &old.key) != (node.parent, &node.key)
+        {
+            self.children.remove(&(parent, old.key.clone()));
+        }
+        match node.parent {
+            Some(parent) => drop(self.children.insert((parent, node.key.clone()), node.id)),
+            None => self.root = Some(node.id),
+        }
+        self.by_uuid.insert(node.entry.uuid, node.id);
+        let at = node.id.0 as usize;
+        if at < self.nodes.len() {
+            self.nodes.set(at, Some(node));
+        } else {
+            self.nodes.push_back(Some(node));
+        }
+    }
+
+    pub(super) fn remove(&mut self, node: &Node) {
+        self.index.update(Some(&node.entry), None, node.id, &self.schema);
+        if let Some(parent) = node.parent {
+            self.children.remove(&(parent, node.key.clone()));
+        } else {
+            self.root = None;
+        }
+        self.by_uuid.remove(&node.entry.uuid);
+        if (node.id.0 as usize) < self.nodes.len() {
+            self.nodes.set(node.id.0 as usize, None);
+        }
+    }
+}

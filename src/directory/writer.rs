@@ -1,0 +1,207 @@
+//! The one writer: takes the jobs that wait, plans each on the state that the ones before left,
+//! makes them durable together, then publishes, then answers. In that order, always.
+
+use super::{
+    Change, Error, Job, Node, Op, Options, Outcome, Snapshot, add, delete, modify,
+    plan::{Context, Effect, Plan},
+    record, rename, report,
+};
+use crate::{
+    access::Identity,
+    names,
+    store::{Disk, Group, RecordKey},
+};
+use arc_swap::ArcSwap;
+use smol_str::SmolStr;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(super) struct Writer<D> {
+    pub disk: D,
+    pub current: Arc<ArcSwap<Snapshot>>,
+    pub queue: mpsc::Receiver<Job>,
+    pub announce: watch::Sender<u64>,
+    pub healthy: Arc<AtomicBool>,
+    pub options: Options,
+    pub cursors: HashMap<SmolStr, u64>,
+}
+
+/// Answers that wait for the commit; refusals too, since they may rest on a neighbour's change.
+enum Answer {
+    Write(oneshot::Sender<Result<Outcome, Error>>, Result<Outcome, Error>),
+    Rows(oneshot::Sender<Result<(), Error>>),
+}
+
+impl<D: Disk> Writer<D> {
+    pub fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut jobs = vec![first];
+            while jobs.len() < self.options.limits.commit_batch {
+                match self.queue.try_recv() {
+                    Ok(job) => jobs.push(job),
+                    Err(_) => break,
+                }
+            }
+            self.turn(jobs);
+        }
+    }
+
+    fn turn(&mut self, jobs: Vec<Job>) {
+        let mut work = Snapshot::clone(&self.current.load());
+        let before = work.head;
+        let mut group = Group::default();
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match job {
+                Job::Write { identity, op, reply } => {
+                    let result = self.write(&mut work, &mut group, &identity, *op);
+                    answers.push(Answer::Write(reply, result));
+                }
+                Job::Rows { rows, reply } => {
+                    for (key, value) in rows {
+                        self.note_cursor(&key, value.as_deref());
+                        match value {
+                            Some(bytes) => group.put(key, bytes),
+                            None => group.delete(key),
+                        }
+                    }
+                    answers.push(Answer::Rows(reply));
+                }
+                Job::ReadLog { after, max, reply } => {
+                    // The reader may be gone: then nobody wants the answer.
+                    let _ = reply.send(self.read_log(after, max));
+                }
+            }
+        }
+        if group.is_empty() {
+            return answer_all(answers, &Ok(()));
+        }
+        let jobs = group.puts.len() + group.deletes.len();
+        match self.disk.commit(before, &group) {
+            Ok(head) => {
+                debug_assert_eq!(head, work.head);
+                metrics::counter!(names::COMMITS).increment(1);
+                metrics::counter!(names::COMMITTED_JOBS).increment(jobs as u64);
+                metrics::gauge!(names::ENTRIES).set(work.len() as f64);
+                self.current.store(Arc::new(work));
+                self.announce.send_replace(head);
+                answer_all(answers, &Ok(()));
+                self.trim(head);
+            }
+            Err(error) => {
+                tracing::error!(%error, "commit failed");
+                let refused = error.refused();
+                if !refused {
+                    // What became of the group is unknown until the restart.
+                    self.healthy.store(false, Ordering::Release);
+                }
+                let full = matches!(error, crate::store::Error::NoSpace { .. });
+                answer_all(answers, &Err(if full { Failure::Full } else { Failure::Broken }));
+            }
+        }
+    }
+
+    fn write(&self, work: &mut Snapshot, group: &mut Group, identity: &Identity, op: Op) -> Result<Outcome, Error> {
+        let context = Context {
+            base: work,
+            identity,
+            options: &self.options,
+            now: (self.options.clock)(),
+            number: work.head + 1,
+        };
+        let Plan { effect, outcome } = match op {
+            Op::Add { dn, attrs } => add::plan(&context, &dn, attrs)?,
+            Op::Modify { dn, changes } => modify::plan(&context, &dn, changes)?,
+            Op::Delete { dn } => delete::plan(&context, &dn)?,
+            Op::Rename { dn, new_rdn, delete_old, new_superior } => {
+                rename::plan(&context, &dn, &new_rdn, delete_old, new_superior.as_ref())?
+            }
+            Op::Report { uuid, as_of, event } => report::plan(&context, uuid, as_of, event)?,
+        };
+        match effect {
+            Effect::Nothing => {}
+            Effect::Put { node, change } => {
+                group.put(RecordKey::Entry(node.entry.uuid), stored(&node, work));
+                log(group, work, &change);
+                work.put(node);
+            }
+            Effect::Remove { node, change } => {
+                group.delete(RecordKey::Entry(node.entry.uuid));
+                log(group, work, &change);
+                work.remove(&node);
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn read_log(&self, after: u64, max: usize) -> Result<Vec<(u64, Change)>, Error> {
+        let records = self.disk.read_log(after, max)?;
+        let decode = |(number, bytes): (u64, Vec<u8>)| match Change::decode(&bytes) {
+            Some(change) => Ok((number, change)),
+            None => Err(Error::Internal(format!("journal record {number} was written by a later release"))),
+        };
+        records.into_iter().map(decode).collect()
+    }
+
+    fn note_cursor(&mut self, key: &RecordKey, value: Option<&[u8]>) {
+        if let RecordKey::Cursor(target) = key
+            && let Some(number) = value.and_then(|v| v.try_into().ok()).map(u64::from_be_bytes)
+        {
+            self.cursors.insert(target.clone(), number);
+        }
+    }
+
+    /// Removes journal records that every target has passed, a few at a time.
+    fn trim(&mut self, head: u64) {
+        let passed = self.options.targets.iter().map(|t| self.cursors.get(t).copied().unwrap_or(0)).min();
+        let upto = passed.unwrap_or(head).min(head.saturating_sub(self.options.limits.journal_keep));
+        if upto < self.disk.info().first_log {
+            return;
+        }
+        if let Err(error) = self.disk.trim(upto, self.options.limits.commit_batch) {
+            tracing::warn!(%error, "the journal could not be trimmed");
+        }
+    }
+}
+
+fn stored(node: &Node, work: &Snapshot) -> Vec<u8> {
+    let parent = node.parent.and_then(|p| work.node(p));
+    let name = match parent {
+        Some(_) => node.rdn.text().to_owned(),
+        None => work.suffix.to_string(),
+    };
+    record::encode(node, parent.map(|p| p.entry.uuid), &name, &work.schema)
+}
+
+fn log(group: &mut Group, work: &mut Snapshot, change: &Change) {
+    group.log(change.encode());
+    work.head += 1;
+}
+
+#[derive(Clone, Copy)]
+enum Failure {
+    Full,
+    Broken,
+}
+
+/// A caller that has gone away does not want its answer.
+fn answer_all(answers: Vec<Answer>, commit: &Result<(), Failure>) {
+    let failed = |failure: Failure| match failure {
+        Failure::Full => Error::NoSpace,
+        Failure::Broken => Error::Unavailable,
+    };
+    for answer in answers {
+        match (answer, *commit) {
+            (Answer::Write(reply, result), Ok(())) => drop(reply.send(result)),
+            (Answer::Write(reply, _), Err(failure)) => drop(reply.send(Err(failed(failure)))),
+            (Answer::Rows(reply), Ok(())) => drop(reply.send(Ok(()))),
+            (Answer::Rows(reply), Err(failure)) => drop(reply.send(Err(failed(failure)))),
+        }
+    }
+}

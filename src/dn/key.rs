@@ -1,0 +1,77 @@
+//! Keys that make two spellings of one name equal. Only the schema can make them, because the
+//! equality rule of each attribute type decides what is the same.
+
+use std::sync::Arc;
+
+/// The normalised form of one RDN; equal for equal RDNs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RdnKey(Arc<[u8]>);
+
+/// The normalised form of a whole name, leaf first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct DnKey(Vec<RdnKey>);
+
+impl RdnKey {
+    /// From the normalised (type, value) pairs of an RDN, in any order.
+    pub fn new(mut avas: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+        avas.sort();
+        let mut bytes = Vec::new();
+        for (attr, value) in avas {
+            // Lengths first, so that no value can imitate a separator.
+            bytes.extend_from_slice(&(attr.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&attr);
+            bytes.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&value);
+        }
+        RdnKey(bytes.into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DnKey {
+    pub fn new(rdns: Vec<RdnKey>) -> Self {
+        DnKey(rdns)
+    }
+
+    pub fn rdns(&self) -> &[RdnKey] {
+        &self.0
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True for the name itself and for every name below it.
+    pub fn is_within(&self, base: &DnKey) -> bool {
+        self.0.ends_with(&base.0)
+    }
+
+    /// True only for names below `base`.
+    pub fn is_below(&self, base: &DnKey) -> bool {
+        self.0.len() > base.0.len() && self.is_within(base)
+    }
+
+    pub fn parent(&self) -> Option<DnKey> {
+        self.0.get(1..).map(|rest| DnKey(rest.to_vec()))
+    }
+
+    /// One string of bytes for the whole name, as an index key.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for rdn in &self.0 {
+            bytes.extend_from_slice(&(rdn.0.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&rdn.0);
+        }
+        bytes
+    }
+}
+
+impl RdnKey {
+    /// Sorts before every key of a real RDN.
+    pub fn lowest() -> Self {
+        RdnKey(Arc::from([]))
+    }
+}

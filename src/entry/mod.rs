@@ -1,0 +1,148 @@
+//! Entries: their values in the very bytes that a search answer carries, and drafts of changes.
+//!
+//! An [`Entry`] keeps its user attributes as a concatenation of BER `PartialAttribute`s
+//! (RFC 4511 4.1.7). Those bytes are on disk, in memory and on the wire; a small table finds an
+//! attribute in them. Secret values stand apart, so that no answer can carry them by mistake.
+
+pub mod ber;
+mod draft;
+pub mod ldif;
+mod modify;
+mod operational;
+
+pub use draft::Draft;
+pub use modify::{ModError, ModKind, Modification};
+pub use operational::{Axes, Operational};
+
+use crate::schema::{AttrDesc, AttrId, Schema};
+use smol_str::SmolStr;
+use uuid::Uuid;
+
+/// One attribute in the body of an entry.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    pub desc: AttrDesc,
+    /// The whole `PartialAttribute` element.
+    element: (u32, u32),
+    /// Its type and the SET header: what precedes the first value, within the body.
+    values: (u32, u32),
+}
+
+/// An immutable entry. Its place in the tree is not part of it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub uuid: Uuid,
+    body: Box<[u8]>,
+    slots: Box<[Slot]>,
+    secrets: Box<[Secret]>,
+    pub operational: Operational,
+}
+
+/// Values that are never sent: hashes of passwords.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    pub desc: AttrDesc,
+    pub values: Vec<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({} values)", self.values.len())
+    }
+}
+
+/// Stored bytes that are no entry: the file was damaged or written by something else.
+#[derive(Debug, thiserror::Error)]
+#[error("stored entry {0} cannot be read: {1}")]
+pub struct BadEntry(pub Uuid, pub &'static str);
+
+impl Entry {
+    /// From stored parts. Attribute types that the schema has lost since stay unseen but kept.
+    pub fn from_parts(
+        uuid: Uuid,
+        body: Box<[u8]>,
+        secrets: Vec<(SmolStr, Vec<Vec<u8>>)>,
+        operational: Operational,
+        schema: &Schema,
+    ) -> Result<Self, BadEntry> {
+        let mut slots = Vec::new();
+        let mut reader = ber::Reader::new(&body);
+        while let Some(element) = reader.next_element() {
+            let element = element.ok_or(BadEntry(uuid, "broken attribute list"))?;
+            let mut inner = ber::Reader::at(&body, element.content.clone());
+            let name = inner.next_element().flatten().ok_or(BadEntry(uuid, "attribute without type"))?;
+            let set = inner.next_element().flatten().ok_or(BadEntry(uuid, "attribute without values"))?;
+            let text = body.get(name.content).and_then(|b| std::str::from_utf8(b).ok());
+            if let Some(desc) = text.and_then(|t| schema.describe(t)) {
+                slots.push(Slot {
+                    desc,
+                    element: (element.whole.start as u32, element.whole.end as u32),
+                    values: (set.content.start as u32, set.content.end as u32),
+                });
+            }
+        }
+        let secrets = secrets
+            .into_iter()
+            .filter_map(|(name, values)| Some(Secret { desc: schema.describe(&name)?, values }))
+            .collect();
+        Ok(Entry { uuid, body, slots: slots.into(), secrets, operational })
+    }
+
+    /// All user attributes but the secret ones, as they go on the wire.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// The encoded `PartialAttribute` of a slot of this entry.
+    pub fn element(&self, slot: &Slot) -> &[u8] {
+        self.body.get(slot.element.0 as usize..slot.element.1 as usize).unwrap_or_default()
+    }
+
+    /// The values of a slot of this entry, in place.
+    pub fn slot_values(&self, slot: &Slot) -> impl Iterator<Item = &[u8]> {
+        ber::values(self.body.get(slot.values.0 as usize..slot.values.1 as usize).unwrap_or_default())
+    }
+
+    /// All values of exactly this attribute type, whatever its options; secrets left out.
+    pub fn values(&self, attr: AttrId) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().filter(move |s| s.desc.id == attr).flat_map(|s| self.slot_values(s))
+    }
+
+    /// The first value as text.
+    pub fn text(&self, attr: AttrId) -> Option<&str> {
+        self.values(attr).next().and_then(|v| std::str::from_utf8(v).ok())
+    }
+
+    pub fn has(&self, attr: AttrId) -> bool {
+        self.slots.iter().any(|s| s.desc.id == attr) || self.secrets.iter().any(|s| s.desc.id == attr)
+    }
+
+    pub fn secret_values(&self, attr: AttrId) -> impl Iterator<Item = &[u8]> {
+        self.secrets.iter().filter(move |s| s.desc.id == attr).flat_map(|s| s.values.iter().map(Vec::as_slice))
+    }
+
+    /// True if the entry has this object class or a subclass of it.
+    pub fn has_class(&self, class: crate::schema::ClassId, schema: &Schema) -> bool {
+        self.values(schema.known.object_class)
+            .filter_map(|v| schema.class_id(std::str::from_utf8(v).ok()?))
+            .any(|c| c == class || schema.class(c).superclasses.contains(&class))
+    }
+
+    /// A copy with other operational attributes; the body is shared by copying its bytes only.
+    pub fn with_operational(&self, operational: Operational) -> Self {
+        Entry { operational, ..self.clone() }
+    }
+
+    /// Bytes of memory that this entry holds, roughly.
+    pub fn weight(&self) -> usize {
+        self.body.len() + self.slots.len() * size_of::<Slot>() + size_of::<Self>()
+    }
+}

@@ -1,0 +1,144 @@
+//! From the journal to items of the queue: every change names an object to look at, and those
+//! whose documents speak of it.
+
+use super::{
+    queue::Cause,
+    target::{Resource, Target},
+    worker::Worker,
+};
+use crate::{
+    clock::Timestamp,
+    directory::{Change, ChangeKind, Error, Snapshot},
+    dn::Dn,
+    lifecycle::State,
+    store,
+};
+use uuid::Uuid;
+
+impl<T: Target> Worker<T> {
+    /// What a start finds: the cursor or none, failures that wait, objects that are gone.
+    pub(super) async fn begin(&mut self) {
+        let snapshot = self.directory.read();
+        let known = self.links.cursor.filter(|cursor| *cursor <= snapshot.head);
+        match known {
+            Some(cursor) if self.links.settings == Some(self.settings.fingerprint) => {
+                self.read = cursor;
+                self.saved_cursor = Some(cursor);
+                self.first_head = snapshot.head;
+                self.resume(&snapshot);
+                self.feed().await;
+            }
+            _ => self.full_pass(),
+        }
+    }
+
+    /// Rows that ask for work without any change.
+    fn resume(&mut self, snapshot: &Snapshot) {
+        let now = (self.clock)();
+        let mut found: Vec<(Uuid, Resource, Timestamp)> = Vec::new();
+        for (object, row) in self.links.iter() {
+            let retries = row.last_error.is_some() && !row.is_refused();
+            if snapshot.by_uuid(object).is_none() || row.dangling || retries {
+                found.push((object, row.resource, row.next_attempt.unwrap_or(now)));
+            }
+        }
+        for (object, resource, due) in found {
+            self.queue.add(object, resource, due, Cause::default());
+        }
+    }
+
+    /// Looks at every entry in scope and at every object that is linked. What the target holds
+    /// already as it should be costs no request.
+    pub(super) fn full_pass(&mut self) {
+        let snapshot = self.directory.read();
+        // The head first: whatever changes during the pass is read from the journal after it.
+        self.read = snapshot.head;
+        self.first_head = snapshot.head;
+        self.pass_open = true;
+        let now = (self.clock)();
+        let cause = Cause { number: Some(0), ..Cause::default() };
+        for node in snapshot.walk() {
+            if let Some(resource) = self.settings.scopes.resource(&snapshot, node) {
+                self.queue.add(node.entry.uuid, resource, now, cause);
+            }
+        }
+        let rows: Vec<(Uuid, Resource)> = self.links.iter().map(|(uuid, row)| (uuid, row.resource)).collect();
+        for (object, resource) in rows {
+            self.queue.add(object, resource, now, cause);
+        }
+        tracing::info!(export = %self.name, objects = self.queue.len(), head = self.read, "full pass");
+    }
+
+    /// Reads the journal to its end.
+    pub(super) async fn feed(&mut self) {
+        loop {
+            let page = self.directory.limits.journal_page;
+            match self.directory.read_log(self.read, page).await {
+                Ok(changes) if changes.is_empty() => return,
+                Ok(changes) => {
+                    let snapshot = self.directory.read();
+                    for (number, change) in changes {
+                        self.note(&snapshot, number, &change);
+                        self.read = number;
+                    }
+                }
+                Err(Error::Store(store::Error::Trimmed { .. })) => return self.full_pass(),
+                Err(error) => return self.halt(format!("the journal cannot be read: {error}")),
+            }
+        }
+    }
+
+    fn note(&mut self, snapshot: &Snapshot, number: u64, change: &Change) {
+        // Our own reports move states too; only a release by someone asks for work.
+        if matches!(change.kind, ChangeKind::State { to, .. } if to != State::ToSync.number()) {
+            return;
+        }
+        let cause = Cause { number: Some(number), force: true, doubt: number <= self.first_head };
+        let resource = self.ask(snapshot, change.uuid, cause);
+        let moved = matches!(change.kind, ChangeKind::Rename { .. });
+        if moved || change.kind == ChangeKind::Delete || resource == Resource::Group {
+            self.ask_referrers(snapshot, change.uuid);
+        }
+        if change.kind == ChangeKind::Delete {
+            self.verdicts.forget(change.uuid);
+        }
+        if (moved || change.kind == ChangeKind::Add)
+            && let Ok(dn) = Dn::parse(&change.dn)
+        {
+            for object in self.links.waiting_for(&snapshot.schema.dn_key(&dn), moved) {
+                self.ask(snapshot, object, Cause::default());
+            }
+        }
+        if moved {
+            self.ask_below(snapshot, change.uuid, cause);
+        }
+    }
+
+    /// A rename moves everything below, in one journal record.
+    fn ask_below(&mut self, snapshot: &Snapshot, top: Uuid, cause: Cause) {
+        let Some(node) = snapshot.by_uuid(top) else { return };
+        let mut open: Vec<_> = snapshot.children(node.id).collect();
+        while let Some(id) = open.pop() {
+            open.extend(snapshot.children(id));
+            if let Some(node) = snapshot.node(id) {
+                self.ask(snapshot, node.entry.uuid, cause);
+                self.ask_referrers(snapshot, node.entry.uuid);
+            }
+        }
+    }
+
+    pub(super) fn ask_referrers(&mut self, snapshot: &Snapshot, object: Uuid) {
+        for referrer in self.links.referrers(object) {
+            self.ask(snapshot, referrer, Cause::default());
+        }
+    }
+
+    fn ask(&mut self, snapshot: &Snapshot, object: Uuid, cause: Cause) -> Resource {
+        let of_entry = || self.settings.scopes.resource(snapshot, snapshot.by_uuid(object)?);
+        let of_row = self.links.get(object).map(|row| row.resource);
+        let resource = of_row.or_else(of_entry).unwrap_or(Resource::User);
+        let now = (self.clock)();
+        self.queue.add(object, resource, now, cause);
+        resource
+    }
+}

@@ -1,0 +1,218 @@
+//! What is to be done for one object at one target: a decision from the newest snapshot and the
+//! object's row. Sends nothing.
+
+use super::{
+    links::Links,
+    mapping::{self, Lacking, Rules},
+    queue::Cause,
+    scope::Scopes,
+    target::{Document, Resource, canonical, read_document},
+};
+use crate::{
+    directory::{Node, Snapshot},
+    dn::{Dn, DnKey},
+    lifecycle::{self, Export},
+};
+use std::collections::{BTreeSet, HashSet};
+use uuid::Uuid;
+
+/// All that a plan looks at.
+pub struct Context<'a> {
+    pub snapshot: &'a Snapshot,
+    pub scopes: &'a Scopes,
+    pub rules: &'a Rules,
+    pub links: &'a Links,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Not to be sent now; what the target holds stays.
+    Leave,
+    /// The target neither wants it nor has it.
+    Skip,
+    /// The target has it as it is.
+    Unchanged,
+    /// The target has refused exactly this before.
+    StillRefused,
+    /// No document can be made.
+    Impossible(Lacking),
+    Create(Document),
+    Update {
+        id: String,
+        /// What the target holds, unless that is in doubt and must be read from it.
+        before: Option<Document>,
+        after: Document,
+    },
+    Delete {
+        id: String,
+    },
+    /// Perhaps the target has it, under an id that we do not know.
+    Sweep(Vec<Resource>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    pub resource: Resource,
+    /// The version of the entry; 0 if it is gone.
+    pub as_of: u64,
+    /// Whether the directory wants to hear what comes of it.
+    pub is_identity: bool,
+    pub checksum: u32,
+    /// Entries that the document speaks of, linked or not.
+    pub refs: Vec<Uuid>,
+    /// Names in the entry that nobody has.
+    pub absent: Vec<DnKey>,
+    pub work: Work,
+}
+
+impl Planned {
+    fn new(resource: Resource, node: Option<&Node>, work: Work) -> Self {
+        Planned {
+            resource,
+            as_of: node.map_or(0, |n| n.entry.operational.changed),
+            is_identity: node.is_some_and(|n| n.entry.operational.axes.is_some()),
+            checksum: 0,
+            refs: Vec::new(),
+            absent: Vec::new(),
+            work,
+        }
+    }
+}
+
+pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
+    let node = context.snapshot.by_uuid(object).map(AsRef::as_ref);
+    let wanted = node.and_then(|n| Some((n, context.scopes.resource(context.snapshot, n)?)));
+    let row = context.links.get(object);
+    match (wanted, row) {
+        (Some((node, resource)), None) => present(context, object, node, resource, cause),
+        (Some((node, resource)), Some(row)) if row.resource == resource => {
+            present(context, object, node, resource, cause)
+        }
+        (_, Some(row)) => {
+            let work = match &row.remote_id {
+                Some(id) => Work::Delete { id: id.clone() },
+                None => Work::Sweep(vec![row.resource]),
+            };
+            Planned::new(row.resource, node, work)
+        }
+        (None, None) if node.is_none() && cause.doubt => {
+            let users = context.scopes.users.as_ref().map(|_| Resource::User);
+            let groups = context.scopes.groups.as_ref().map(|_| Resource::Group);
+            Planned::new(Resource::User, None, Work::Sweep(users.into_iter().chain(groups).collect()))
+        }
+        (None, None) => Planned::new(Resource::User, node, Work::Skip),
+    }
+}
+
+fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource, cause: Cause) -> Planned {
+    let row = context.links.get(object);
+    let active = match node.entry.operational.axes.as_ref().map(lifecycle::export) {
+        Some(Export::Wait) => return Planned::new(resource, Some(node), Work::Leave),
+        None | Some(Export::Active) => Some(true),
+        Some(Export::Inactive) => Some(false),
+        Some(Export::KeepActive) => row.and_then(|r| r.active),
+    };
+    let mut planned = Planned::new(resource, Some(node), Work::Leave);
+    let document = match resource {
+        Resource::User => user(context, node, active, &mut planned),
+        Resource::Group => group(context, node, &mut planned),
+    };
+    let document = match document {
+        Ok(document) => document,
+        Err(lacking) => return Planned { work: Work::Impossible(lacking), ..planned },
+    };
+    let text = canonical(&document);
+    planned.checksum = crc32fast::hash(text.as_bytes());
+    // A process that was cut off may have sent more than it wrote down.
+    let unsure = cause.doubt || row.is_some_and(|row| row.unsure);
+    planned.work = match row {
+        Some(row) if !cause.force && row.refused == Some(planned.checksum) && row.as_of == planned.as_of => {
+            Work::StillRefused
+        }
+        Some(row) => match &row.remote_id {
+            None => Work::Create(document),
+            Some(_) if row.sent.as_ref() == Some(&text) && !unsure => Work::Unchanged,
+            Some(id) => Work::Update {
+                id: id.clone(),
+                before: row.sent.as_deref().filter(|_| !unsure).map(read_document),
+                after: document,
+            },
+        },
+        None => Work::Create(document),
+    };
+    planned
+}
+
+fn user(context: &Context<'_>, node: &Node, active: Option<bool>, planned: &mut Planned) -> Result<Document, Lacking> {
+    let mut found = Found::default();
+    if context.rules.enterprise {
+        follow(context.snapshot, node, &["manager"], 1, &mut found);
+    }
+    let manager = found.refs.iter().find_map(|uuid| linked_user(context.links, *uuid));
+    let document = mapping::user(node, &context.snapshot.schema, context.rules, active, manager);
+    found.move_into(planned);
+    document
+}
+
+fn group(context: &Context<'_>, node: &Node, planned: &mut Planned) -> Result<Document, Lacking> {
+    let mut found = Found::default();
+    follow(context.snapshot, node, &MEMBERS, usize::MAX, &mut found);
+    // Groups in the group are flattened: most targets read direct users only.
+    let mut open = found.refs.clone();
+    let mut seen: HashSet<Uuid> = HashSet::from([node.entry.uuid]);
+    while let Some(uuid) = open.pop() {
+        let Some(inner) = context.snapshot.by_uuid(uuid).filter(|_| seen.insert(uuid)) else { continue };
+        let before = found.refs.len();
+        follow(context.snapshot, inner, &MEMBERS, usize::MAX, &mut found);
+        open.extend(found.refs.iter().skip(before));
+    }
+    let members: BTreeSet<String> =
+        found.refs.iter().filter_map(|uuid| linked_user(context.links, *uuid)).map(str::to_owned).collect();
+    let document = mapping::group(node, &context.snapshot.schema, &members);
+    found.move_into(planned);
+    document
+}
+
+fn linked_user(links: &Links, uuid: Uuid) -> Option<&str> {
+    let row = links.get(uuid).filter(|row| row.resource == Resource::User)?;
+    row.remote_id.as_deref()
+}
+
+#[derive(Default)]
+struct Found {
+    refs: Vec<Uuid>,
+    known: HashSet<Uuid>,
+    absent: Vec<DnKey>,
+}
+
+impl Found {
+    fn move_into(self, planned: &mut Planned) {
+        planned.refs = self.refs;
+        planned.absent = self.absent;
+    }
+}
+
+/// Notes the entries that attributes name, at most `most` of them.
+fn follow(snapshot: &Snapshot, node: &Node, attrs: &[&str], most: usize, found: &mut Found) {
+    let ids = attrs.iter().filter_map(|name| snapshot.schema.attr_id(name));
+    for value in ids.flat_map(|id| node.entry.values(id)).take(most) {
+        let Some(dn) = std::str::from_utf8(value).ok().and_then(name_of) else { continue };
+        let key = snapshot.schema.dn_key(&dn);
+        match snapshot.find(&key) {
+            Some(other) if found.known.insert(other.entry.uuid) => found.refs.push(other.entry.uuid),
+            Some(_) => {}
+            None => found.absent.push(key),
+        }
+    }
+}
+
+/// The name in a value, which a bit string may follow (RFC 4517 section 3.3.21).
+fn name_of(value: &str) -> Option<Dn> {
+    let name = match value.rsplit_once('#') {
+        Some((name, bits)) if bits.starts_with('\'') && bits.ends_with("'B") => name,
+        _ => value,
+    };
+    Dn::parse(name).ok()
+}
+
+const MEMBERS: [&str; 2] = ["member", "uniqueMember"];

@@ -1,0 +1,226 @@
+//! Carries one plan out at the target: match, create, update, delete. Knows no rows and no time.
+
+use super::{
+    managed,
+    plan::Work,
+    target::{Document, Fault, Key, Remote, Resource, Stopped, Target},
+};
+use serde_json::Value;
+
+/// Which objects of the target may become ours though someone else made them (`match`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Match {
+    /// Those of the same name that carry no other externalId.
+    #[default]
+    Verified,
+    /// None: a name that is taken is an error.
+    Never,
+    /// All of the same name.
+    Always,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    pub matching: Match,
+    pub enterprise: bool,
+}
+
+/// The object as the target now has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linked {
+    pub id: String,
+    pub etag: Option<String>,
+    pub sent: Document,
+}
+
+/// Where a push has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// Nothing is known that was not known before.
+    AsBefore,
+    Linked(Linked),
+    /// The target does not have it.
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// One word for logs and metrics.
+    pub action: &'static str,
+    pub place: Place,
+    pub fault: Option<Fault>,
+}
+
+pub async fn carry_out<T: Target>(
+    target: &T,
+    resource: Resource,
+    external_id: &str,
+    work: Work,
+    manner: Manner,
+) -> Done {
+    let push = Push { target, resource, external_id, manner };
+    match work {
+        Work::Create(document) => push.create(document, "create").await,
+        Work::Update { id, before, after } => push.update(id, before, after).await,
+        Work::Delete { id } => match target.delete(resource, &id).await {
+            Ok(()) | Err(Fault::NotFound) => Done { action: "delete", place: Place::Gone, fault: None },
+            Err(fault) => failed("delete", fault),
+        },
+        Work::Sweep(resources) => push.sweep(&resources).await,
+        Work::Leave | Work::Skip | Work::Unchanged | Work::StillRefused | Work::Impossible(_) => {
+            Done { action: "none", place: Place::AsBefore, fault: None }
+        }
+    }
+}
+
+struct Push<'a, T> {
+    target: &'a T,
+    resource: Resource,
+    external_id: &'a str,
+    manner: Manner,
+}
+
+fn failed(action: &'static str, fault: Fault) -> Done {
+    Done { action, place: Place::AsBefore, fault: Some(fault) }
+}
+
+impl<T: Target> Push<'_, T> {
+    async fn update(&self, id: String, before: Option<Document>, mut after: Document) -> Done {
+        let before = match before {
+            Some(before) => Ok(before),
+            None => self.target.read(self.resource, &id).await.map(|remote| self.ours(&remote)),
+        };
+        let before = match before {
+            Ok(before) => before,
+            Err(Fault::NotFound) => return self.recreate(after).await,
+            Err(fault) => return failed("update", fault),
+        };
+        keep_active(&before, &mut after);
+        match self.target.update(self.resource, &id, &before, &after).await {
+            Ok(etag) => Done { action: "update", place: Place::Linked(Linked { id, etag, sent: after }), fault: None },
+            Err(Stopped { fault: Fault::NotFound, .. }) => self.recreate(after).await,
+            Err(Stopped { fault, reached }) => {
+                let place = match reached {
+                    Some(sent) => Place::Linked(Linked { id, etag: None, sent }),
+                    None => Place::AsBefore,
+                };
+                Done { action: "update", place, fault: Some(fault) }
+            }
+        }
+    }
+
+    /// Someone has removed it there: match or create as for a new one.
+    async fn recreate(&self, document: Document) -> Done {
+        let again = self.create(document, "recreate").await;
+        match again.place {
+            Place::AsBefore => Done { place: Place::Gone, ..again },
+            _ => again,
+        }
+    }
+
+    /// The part of an object of the target that is ours.
+    fn ours(&self, remote: &Remote) -> Document {
+        managed::project(self.resource, &remote.document, self.manner.enterprise)
+    }
+
+    /// Looks first: an earlier create may have arrived without our knowing.
+    async fn create(&self, document: Document, action: &'static str) -> Done {
+        match self.look_up(&document).await {
+            Err(fault) => failed(action, fault),
+            Ok(Some(remote)) => self.adopt(remote, document).await,
+            Ok(None) => match self.target.create(self.resource, &document).await {
+                Ok(remote) => self.complete(remote, document, action).await,
+                Err(conflict @ Fault::Conflict(_)) => match self.look_up(&document).await {
+                    Ok(Some(remote)) => self.adopt(remote, document).await,
+                    Ok(None) => failed(action, conflict),
+                    Err(fault) => failed(action, fault),
+                },
+                Err(fault) => failed(action, fault),
+            },
+        }
+    }
+
+    /// A target that takes large lists in parts has only the first of them yet.
+    async fn complete(&self, remote: Remote, document: Document, action: &'static str) -> Done {
+        if remote.document == document {
+            let linked = Linked { id: remote.id, etag: remote.etag, sent: document };
+            return Done { action, place: Place::Linked(linked), fault: None };
+        }
+        self.bring_on(remote.id, remote.document, document, action).await
+    }
+
+    async fn adopt(&self, remote: Remote, mut document: Document) -> Done {
+        let before = self.ours(&remote);
+        keep_active(&before, &mut document);
+        self.bring_on(remote.id, before, document, "adopt").await
+    }
+
+    /// As an update, but the id is news even if nothing else succeeds.
+    async fn bring_on(&self, id: String, before: Document, after: Document, action: &'static str) -> Done {
+        match self.target.update(self.resource, &id, &before, &after).await {
+            Ok(etag) => Done { action, place: Place::Linked(Linked { id, etag, sent: after }), fault: None },
+            Err(Stopped { fault, reached }) => {
+                let linked = Linked { id, etag: None, sent: reached.unwrap_or(before) };
+                Done { action, place: Place::Linked(linked), fault: Some(fault) }
+            }
+        }
+    }
+
+    /// The one object of the target that is, or may become, this one.
+    async fn look_up(&self, document: &Document) -> Result<Option<Remote>, Fault> {
+        let ours = self.target.find(self.resource, Key::ExternalId(self.external_id)).await?;
+        if let Some(remote) = only(ours, "externalId")? {
+            return Ok(Some(remote));
+        }
+        if self.manner.matching == Match::Never {
+            return Ok(None);
+        }
+        let attribute = self.resource.name_attribute();
+        let name = document.get(attribute).and_then(Value::as_str).unwrap_or_default();
+        let named = self.target.find(self.resource, Key::Name(name)).await?;
+        let Some(remote) = only(named, attribute)? else { return Ok(None) };
+        let owner = remote.document.get("externalId").and_then(Value::as_str).unwrap_or_default();
+        if self.manner.matching == Match::Verified && !owner.is_empty() && owner != self.external_id {
+            return Err(Fault::Refused(format!(
+                "the target has an object of this {attribute} with another externalId"
+            )));
+        }
+        Ok(Some(remote))
+    }
+
+    /// Removes what carries our externalId.
+    async fn sweep(&self, resources: &[Resource]) -> Done {
+        for resource in resources {
+            let found = match self.target.find(*resource, Key::ExternalId(self.external_id)).await {
+                Ok(found) => found,
+                // No such collection, no such object.
+                Err(Fault::Refused(_)) => Vec::new(),
+                Err(fault) => return failed("sweep", fault),
+            };
+            for remote in found {
+                match self.target.delete(*resource, &remote.id).await {
+                    Ok(()) | Err(Fault::NotFound) => {}
+                    Err(fault) => return failed("sweep", fault),
+                }
+            }
+        }
+        Done { action: "sweep", place: Place::Gone, fault: None }
+    }
+}
+
+/// An `active` that is not ours to say stays as it is.
+fn keep_active(before: &Document, after: &mut Document) {
+    if let (None, Some(active)) = (after.get("active"), before.get("active")) {
+        after.insert("active".to_owned(), active.clone());
+    }
+}
+
+/// More than one is an ambiguity that only a human can resolve.
+fn only(found: Vec<Remote>, attribute: &str) -> Result<Option<Remote>, Fault> {
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(Fault::Refused(format!("the target has several objects of this {attribute}"))),
+    }
+}

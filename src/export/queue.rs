@@ -1,0 +1,235 @@
+//! What is to be done for one target: one item for each object, however often it changed. Knows
+//! order and time, not what an item comes to.
+
+use super::target::Resource;
+use crate::clock::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// Why an object is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// The journal record that asks for it; the cursor stays below. 0 stands for a full pass,
+    /// which no cursor may pass. `None` holds nothing back.
+    pub number: Option<u64>,
+    /// A version that was refused for good is tried again.
+    pub force: bool,
+    /// An earlier process may have sent something that it could not write down.
+    pub doubt: bool,
+}
+
+impl Cause {
+    fn merge(&mut self, other: Cause) {
+        self.number = match (self.number, other.number) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.force |= other.force;
+        self.doubt |= other.doubt;
+    }
+}
+
+#[derive(Debug)]
+struct Item {
+    resource: Resource,
+    cause: Cause,
+    due: Timestamp,
+    order: u64,
+    /// Under way; holds what has come since it began.
+    running: Option<Option<Cause>>,
+}
+
+/// The items of one target.
+#[derive(Debug, Default)]
+pub struct Queue {
+    items: HashMap<Uuid, Item>,
+    /// Users before groups, then the earliest.
+    waiting: BTreeSet<(Resource, Timestamp, u64, Uuid)>,
+    numbers: BTreeSet<(u64, Uuid)>,
+    orders: u64,
+}
+
+impl Queue {
+    /// Asks for an object at `due`. One that waits already keeps its own time, so that changes
+    /// do not shorten the wait after a failure.
+    pub fn add(&mut self, object: Uuid, resource: Resource, due: Timestamp, cause: Cause) {
+        match self.items.get_mut(&object) {
+            None => {
+                self.orders += 1;
+                let item = Item { resource, cause, due, order: self.orders, running: None };
+                self.note(object, cause.number);
+                self.waiting.insert((resource, due, item.order, object));
+                self.items.insert(object, item);
+            }
+            Some(item) => {
+                let old = item.cause.number;
+                match &mut item.running {
+                    None => item.cause.merge(cause),
+                    Some(again) => {
+                        again.get_or_insert_default().merge(cause);
+                        // The run under way answers for the older records, the next for these.
+                        if item.cause.number.is_none() {
+                            item.cause.number = cause.number;
+                        }
+                    }
+                }
+                let new = item.cause.number;
+                self.renumber(object, old, new);
+            }
+        }
+    }
+
+    /// The next object that is due; it is under way until [`Queue::done`] or its kin.
+    pub fn take(&mut self, now: Timestamp) -> Option<(Uuid, Cause)> {
+        let first_due = |resource| {
+            let from = (resource, Timestamp(i64::MIN), 0, Uuid::nil());
+            self.waiting.range(from..).next().filter(|w| w.0 == resource && w.1 <= now).copied()
+        };
+        let key = first_due(Resource::User).or_else(|| first_due(Resource::Group))?;
+        self.waiting.remove(&key);
+        let item = self.items.get_mut(&key.3)?;
+        item.running = Some(None);
+        Some((key.3, item.cause))
+    }
+
+    /// The object is settled; if it was asked for again meanwhile, it waits anew.
+    pub fn done(&mut self, object: Uuid, now: Timestamp) {
+        let Some(item) = self.items.remove(&object) else { return };
+        self.renumber(object, item.cause.number, None);
+        if let Some(Some(again)) = item.running {
+            self.add(object, item.resource, now, again);
+        }
+    }
+
+    /// The object has failed and its row says so: it comes back at `due`, holding nothing back.
+    pub fn retry(&mut self, object: Uuid, due: Timestamp) {
+        let Some(item) = self.items.remove(&object) else { return };
+        self.renumber(object, item.cause.number, None);
+        let mut cause = Cause { number: None, ..item.cause };
+        if let Some(Some(again)) = item.running {
+            cause.merge(again);
+        }
+        self.add(object, item.resource, due, cause);
+    }
+
+    /// The object could not be tried: everything about it stays as it was.
+    pub fn give_back(&mut self, object: Uuid, doubt: bool) {
+        let Some(item) = self.items.remove(&object) else { return };
+        self.renumber(object, item.cause.number, None);
+        let mut cause = Cause { doubt: item.cause.doubt || doubt, ..item.cause };
+        if let Some(Some(again)) = item.running {
+            cause.merge(again);
+        }
+        self.add(object, item.resource, item.due, cause);
+    }
+
+    /// The lowest journal record that is not settled.
+    pub fn floor(&self) -> Option<u64> {
+        self.numbers.first().map(|(number, _)| *number)
+    }
+
+    /// When the next object that waits is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let first = |resource| {
+            let from = (resource, Timestamp(i64::MIN), 0, Uuid::nil());
+            self.waiting.range(from..).next().filter(|w| w.0 == resource).map(|w| w.1)
+        };
+        first(Resource::User).into_iter().chain(first(Resource::Group)).min()
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn note(&mut self, object: Uuid, number: Option<u64>) {
+        if let Some(number) = number {
+            self.numbers.insert((number, object));
+        }
+    }
+
+    fn renumber(&mut self, object: Uuid, old: Option<u64>, new: Option<u64>) {
+        if old != new {
+            if let Some(old) = old {
+                self.numbers.remove(&(old, object));
+            }
+            self.note(object, new);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Uuid = Uuid::from_u128(1);
+    const B: Uuid = Uuid::from_u128(2);
+    const NOW: Timestamp = Timestamp(10);
+
+    fn number(number: u64) -> Cause {
+        Cause { number: Some(number), ..Cause::default() }
+    }
+
+    fn take(queue: &mut Queue) -> Option<(Uuid, Option<u64>)> {
+        queue.take(NOW).map(|(uuid, cause)| (uuid, cause.number))
+    }
+
+    #[test]
+    fn users_come_first_and_changes_of_one_object_are_one_item() {
+        let mut queue = Queue::default();
+        queue.add(A, Resource::Group, NOW, number(3));
+        queue.add(B, Resource::User, NOW, number(5));
+        queue.add(B, Resource::User, NOW, number(4));
+        assert_eq!((queue.len(), queue.floor()), (2, Some(3)));
+        assert_eq!(take(&mut queue), Some((B, Some(4))));
+        assert_eq!(take(&mut queue), Some((A, Some(3))));
+        assert_eq!(take(&mut queue), None);
+        queue.done(A, NOW);
+        assert_eq!(queue.floor(), Some(4));
+        queue.done(B, NOW);
+        assert_eq!((queue.len(), queue.floor()), (0, None));
+    }
+
+    #[test]
+    fn a_change_during_the_run_asks_again() {
+        let mut queue = Queue::default();
+        queue.add(A, Resource::User, NOW, number(3));
+        take(&mut queue);
+        queue.add(A, Resource::User, NOW, number(7));
+        assert_eq!((take(&mut queue), queue.floor()), (None, Some(3)));
+        queue.done(A, NOW);
+        assert_eq!((queue.floor(), take(&mut queue)), (Some(7), Some((A, Some(7)))));
+    }
+
+    #[test]
+    fn a_run_that_held_nothing_back_does_for_a_record_that_comes_meanwhile() {
+        let mut queue = Queue::default();
+        queue.add(A, Resource::User, NOW, Cause::default());
+        take(&mut queue);
+        queue.add(A, Resource::User, NOW, number(7));
+        assert_eq!(queue.floor(), Some(7));
+        queue.retry(A, Timestamp(20));
+        assert_eq!((queue.floor(), take(&mut queue), queue.next_due()), (Some(7), None, Some(Timestamp(20))));
+    }
+
+    #[test]
+    fn a_failure_waits_and_holds_nothing_back() {
+        let mut queue = Queue::default();
+        queue.add(A, Resource::User, NOW, number(3));
+        take(&mut queue);
+        queue.retry(A, Timestamp(20));
+        assert_eq!((queue.floor(), take(&mut queue)), (None, None));
+        queue.add(A, Resource::User, NOW, number(9));
+        assert_eq!((queue.floor(), take(&mut queue)), (Some(9), None));
+        assert_eq!(queue.take(Timestamp(20)).map(|(u, _)| u), Some(A));
+    }
+
+    #[test]
+    fn what_could_not_be_tried_still_holds_the_cursor() {
+        let mut queue = Queue::default();
+        queue.add(A, Resource::User, NOW, number(3));
+        take(&mut queue);
+        queue.give_back(A, true);
+        assert_eq!(queue.floor(), Some(3));
+        assert_eq!(queue.take(NOW), Some((A, Cause { number: Some(3), force: false, doubt: true })));
+    }
+}

@@ -1,0 +1,72 @@
+//! Search filters (RFC 4511 section 4.5.1.7): as read, and bound to a schema for evaluation.
+//!
+//! An [`Ast`] holds names and raw assertion values, from the wire or from text. [`Filter::bind`]
+//! resolves names and normalises assertions once; what cannot be resolved is Undefined, never an
+//! error.
+
+mod bind;
+mod eval;
+mod parse;
+mod plain;
+
+pub use eval::{Subject, Truth};
+pub use parse::{ParseError, parse};
+pub use plain::Plain;
+
+use crate::schema::{AttrId, SubParts};
+use smol_str::SmolStr;
+
+/// A filter as it was sent or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ast {
+    And(Vec<Ast>),
+    Or(Vec<Ast>),
+    Not(Box<Ast>),
+    Present(SmolStr),
+    Equal(SmolStr, Vec<u8>),
+    GreaterOrEqual(SmolStr, Vec<u8>),
+    LessOrEqual(SmolStr, Vec<u8>),
+    Approx(SmolStr, Vec<u8>),
+    Substring { attr: SmolStr, initial: Option<Vec<u8>>, any: Vec<Vec<u8>>, last: Option<Vec<u8>> },
+    Extensible { rule: Option<SmolStr>, attr: Option<SmolStr>, value: Vec<u8>, dn: bool },
+}
+
+/// A filter bound to a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    And(Vec<Filter>),
+    Or(Vec<Filter>),
+    Not(Box<Filter>),
+    Undefined,
+    Present(Target),
+    Equal(Target, Vec<u8>),
+    GreaterOrEqual(Target, Vec<u8>),
+    LessOrEqual(Target, Vec<u8>),
+    Substring(Target, SubParts),
+    Extensible { target: Option<Target>, rule: &'static crate::schema::Rule, key: Vec<u8>, dn: bool },
+}
+
+/// The attributes that an assertion speaks of: a type with its subtypes, and options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub attrs: Vec<AttrId>,
+    pub options: SmolStr,
+    /// The rule by which stored values are brought to normal form.
+    pub rule: Option<&'static crate::schema::Rule>,
+}
+
+impl Filter {
+    /// The filter that every entry satisfies (RFC 4526).
+    pub fn everything() -> Self {
+        Filter::And(Vec::new())
+    }
+
+    /// `(objectClass=*)`, the filter of a client that wants any entry.
+    pub fn is_everything(&self, schema: &crate::schema::Schema) -> bool {
+        match self {
+            Filter::And(list) => list.is_empty(),
+            Filter::Present(target) => target.attrs.first() == Some(&schema.known.object_class),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Search answers from the entry's own bytes (RFC 4511 section 4.5.2): the attribute list is
+//! copied as it is stored, or attribute by attribute where the client or the access rules want
+//! less.
+
+use crate::{
+    access::Right,
+    directory::View,
+    entry::ber,
+    schema::{AttrDesc, Schema},
+};
+
+const SEARCH_RESULT_ENTRY: u8 = 0x64;
+
+/// Which attributes a search returns (RFC 4511 4.5.1.8, RFC 3673).
+#[derive(Debug, Default)]
+pub struct Selection {
+    user: bool,
+    operational: bool,
+    named: Vec<AttrDesc>,
+    types_only: bool,
+}
+
+impl Selection {
+    pub fn new(attrs: &[String], types_only: bool, schema: &Schema) -> Self {
+        let mut selection = Selection { types_only, user: attrs.is_empty(), ..Selection::default() };
+        for attr in attrs {
+            match attr.as_str() {
+                "*" => selection.user = true,
+                "+" => selection.operational = true,
+                // "1.1" asks for none; names that the schema does not know are skipped.
+                _ => selection.named.extend(schema.describe(attr)),
+            }
+        }
+        selection
+    }
+
+    fn wants(&self, desc: &AttrDesc, schema: &Schema) -> bool {
+        let group = if schema.attribute(desc.id).is_operational() { self.operational } else { self.user };
+        group || self.named.iter().any(|n| schema.is_subtype(desc.id, n.id) && n.options_cover(&desc.options))
+    }
+
+    /// True if the stored attribute list can go out as it is.
+    fn takes_all_of(&self, view: &View<'_>) -> bool {
+        let schema = &view.snapshot.schema;
+        self.user
+            && !self.types_only
+            && view
+                .node
+                .entry
+                .slots()
+                .iter()
+                .all(|s| !schema.attribute(s.desc.id).is_operational() && view.may(Some(s.desc.id), Right::Read))
+    }
+}
+
+/// Appends one SearchResultEntry message.
+pub fn entry(out: &mut Vec<u8>, scratch: &mut Vec<u8>, id: i32, view: &View<'_>, selection: &Selection) {
+    let dn = view.snapshot.dn_text(view.node);
+    let computed = computed(view, selection);
+    if computed.is_empty() && selection.takes_all_of(view) {
+        return message(out, id, &dn, &[view.node.entry.body()]);
+    }
+    scratch.clear();
+    if selection.takes_all_of(view) {
+        attributes(scratch, &computed, view, selection.types_only);
+        return message(out, id, &dn, &[view.node.entry.body(), scratch]);
+    }
+    let schema = &view.snapshot.schema;
+    let entry = &view.node.entry;
+    for slot in entry.slots() {
+        if !selection.wants(&slot.desc, schema) || !view.may(Some(slot.desc.id), Right::Read) {
+            continue;
+        }
+        if selection.types_only {
+            ber::push_attribute(scratch, &schema.spell(&slot.desc), std::iter::empty());
+        } else {
+            scratch.extend_from_slice(entry.element(slot));
+        }
+    }
+    attributes(scratch, &computed, view, selection.types_only);
+    message(out, id, &dn, &[scratch]);
+}
+
+type Computed = Vec<(crate::schema::AttrId, Vec<Vec<u8>>)>;
+
+/// The values of computed attributes that are asked for and may be read.
+fn computed(view: &View<'_>, selection: &Selection) -> Computed {
+    if !selection.operational && selection.named.is_empty() {
+        return Vec::new();
+    }
+    let schema = &view.snapshot.schema;
+    let wanted = |id: &crate::schema::AttrId| {
+        selection.wants(&AttrDesc::plain(*id), schema) && view.may(Some(*id), Right::Read) && !view.node.entry.has(*id)
+    };
+    let list = view.computed_attributes().into_iter().filter(wanted);
+    list.map(|id| (id, view.computed(id))).filter(|(_, values)| !values.is_empty()).collect()
+}
+
+fn attributes(out: &mut Vec<u8>, computed: &Computed, view: &View<'_>, types_only: bool) {
+    for (id, values) in computed {
+        let values = if types_only { &[] } else { values.as_slice() };
+        ber::push_attribute(out, &view.snapshot.schema.attribute(*id).name, values.iter().map(Vec::as_slice));
+    }
+}
+
+/// LDAPMessage { messageID, SearchResultEntry { objectName, attributes } }
+fn message(out: &mut Vec<u8>, id: i32, dn: &str, parts: &[&[u8]]) {
+    let attributes: usize = parts.iter().map(|p| p.len()).sum();
+    let entry = ber::element_len(dn.len()) + ber::element_len(attributes);
+    let bytes = id.to_be_bytes();
+    let skip = bytes.iter().take_while(|b| **b == 0).count();
+    let significant = bytes.get(skip..).unwrap_or_default();
+    // A leading bit would make the number negative.
+    let pad = significant.first().is_none_or(|b| b & 0x80 != 0);
+    let id_len = significant.len() + usize::from(pad);
+    ber::push_header(out, ber::SEQUENCE, ber::element_len(id_len) + ber::element_len(entry));
+    ber::push_header(out, 0x02, id_len);
+    if pad {
+        out.push(0);
+    }
+    out.extend_from_slice(significant);
+    ber::push_header(out, SEARCH_RESULT_ENTRY, entry);
+    ber::push_element(out, ber::OCTET_STRING, dn.as_bytes());
+    ber::push_header(out, ber::SEQUENCE, attributes);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}

@@ -1,0 +1,176 @@
+//! Sockets: accepts connections on ldap and ldaps, does TLS, and hands each to a session.
+
+use super::{
+    Options, Shared,
+    session::{Ended, Session},
+};
+use crate::{auth, names};
+use std::{net::SocketAddr, sync::Arc, sync::atomic::AtomicU64, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Bound sockets, not yet served.
+pub struct Listeners {
+    pub ldap: Option<TcpListener>,
+    pub ldaps: Option<TcpListener>,
+    pub ldapi: Option<tokio::net::UnixListener>,
+}
+
+/// Serves until `stop`; then sessions get `limits.shutdown_secs` to end what they do.
+pub async fn run(listeners: Listeners, options: Options, stop: CancellationToken) {
+    let decoy = tokio::task::spawn_blocking(|| auth::hash(b"decoy").unwrap_or_default()).await.unwrap_or_default();
+    let limits = Arc::clone(&options.limits);
+    let shared = Arc::new(Shared {
+        hashing: Arc::new(Semaphore::new(limits.hashing)),
+        connections: Arc::new(Semaphore::new(limits.connections)),
+        next_connection: AtomicU64::new(1),
+        options,
+        decoy,
+    });
+    let tasks = TaskTracker::new();
+    if let Some(listener) = listeners.ldap {
+        tasks.spawn(accept_tcp(listener, Arc::clone(&shared), Transport::Clear, tasks.clone(), stop.clone()));
+    }
+    if let Some(listener) = listeners.ldaps {
+        tasks.spawn(accept_tcp(listener, Arc::clone(&shared), Transport::Tls, tasks.clone(), stop.clone()));
+    }
+    if let Some(listener) = listeners.ldapi {
+        tasks.spawn(accept_unix(listener, Arc::clone(&shared), tasks.clone(), stop.clone()));
+    }
+    stop.cancelled().await;
+    tasks.close();
+    if tokio::time::timeout(Duration::from_secs(limits.shutdown_secs), tasks.wait()).await.is_err() {
+        tracing::warn!("some connections were still busy and were cut off");
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Clear,
+    Tls,
+}
+
+async fn accept_tcp(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    transport: Transport,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        // The permit comes first: beyond the limit connections wait in the listen queue.
+        let Some(permit) = permit(&shared, &stop).await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let connection = tcp(socket, peer, Arc::clone(&shared), transport, permit, stop.clone());
+                tasks.spawn(connection);
+            }
+            Err(error) => back_off(&error).await,
+        }
+    }
+}
+
+async fn accept_unix(
+    listener: tokio::net::UnixListener,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let Some(permit) = permit(&shared, &stop).await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let (shared, stop) = (Arc::clone(&shared), stop.clone());
+                tasks.spawn(async move {
+                    let _permit = permit;
+                    serve(socket, "ldapi".to_owned(), true, shared, stop).await;
+                });
+            }
+            Err(error) => back_off(&error).await,
+        }
+    }
+}
+
+async fn permit(shared: &Shared, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    tokio::select! {
+        permit = Arc::clone(&shared.connections).acquire_owned() => permit.ok(),
+        () = stop.cancelled() => None,
+    }
+}
+
+/// Out of file descriptors, most likely: accepting again at once would only spin.
+async fn back_off(error: &std::io::Error) {
+    tracing::warn!(%error, "accept failed");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+async fn tcp(
+    socket: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    transport: Transport,
+    permit: OwnedSemaphorePermit,
+    stop: CancellationToken,
+) {
+    let _permit = permit;
+    // Answers are coalesced by the session; waiting for more would only delay them.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let peer = peer.to_string();
+    match transport {
+        Transport::Clear => serve(socket, peer, false, shared, stop).await,
+        Transport::Tls => match handshake(socket, &shared).await {
+            Ok(stream) => serve(stream, peer, true, shared, stop).await,
+            Err(reason) => tracing::info!(peer, reason, "TLS handshake failed"),
+        },
+    }
+}
+
+async fn handshake<S>(stream: S, shared: &Shared) -> Result<tokio_rustls::server::TlsStream<S>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = shared.options.tls.clone().ok_or("no certificate is configured")?;
+    let limit = Duration::from_secs(shared.options.limits.tls_handshake_secs);
+    match tokio::time::timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it took too long".to_owned()),
+    }
+}
+
+/// One connection, before and after a StartTLS.
+async fn serve<S>(stream: S, peer: String, secure: bool, shared: Arc<Shared>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    metrics::gauge!(names::CONNECTIONS).increment(1.0);
+    let mut session = Session::new(Arc::clone(&shared), peer, secure);
+    if let Ended::StartTls(stream) = session.run(stream, &stop).await {
+        match handshake(stream, &shared).await {
+            Ok(stream) => {
+                session.became_secure();
+                // A second StartTLS is refused, so this run ends in a close.
+                session.run(stream, &stop).await;
+            }
+            Err(reason) => tracing::info!(reason, "StartTLS handshake failed"),
+        }
+    }
+    metrics::gauge!(names::CONNECTIONS).decrement(1.0);
+}

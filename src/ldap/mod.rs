@@ -1,0 +1,59 @@
+//! LDAPv3 on the wire (RFC 4511): listeners, sessions, operations. Turns messages into questions
+//! to the directory and its answers into messages; decides nothing about entries.
+
+pub mod client;
+mod codec;
+mod controls;
+mod convert;
+mod encode;
+mod listener;
+mod message;
+mod ops;
+mod outbox;
+mod result;
+mod rootdse;
+mod session;
+pub mod tls;
+
+pub use listener::{Listeners, run};
+
+use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits};
+use secrecy::SecretString;
+use smol_str::SmolStr;
+use std::sync::{Arc, atomic::AtomicU64};
+use tokio::sync::Semaphore;
+
+/// What sessions need to know.
+pub struct Options {
+    pub directory: Arc<Directory>,
+    pub admin: Admin,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub limits: Arc<Limits>,
+    pub clock: Clock,
+}
+
+/// The administrator of the configuration.
+pub struct Admin {
+    pub dn: SmolStr,
+    pub key: DnKey,
+    pub password: AdminPassword,
+}
+
+/// How the administrator's password is known.
+pub enum AdminPassword {
+    /// Given by environment or file.
+    Given(SecretString),
+    /// The hash of one that the first start made.
+    Made(Vec<u8>),
+}
+
+/// What all connections share.
+struct Shared {
+    options: Options,
+    /// Password hashes under computation.
+    hashing: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    next_connection: AtomicU64,
+    /// Verified against where no user is found, so that a refusal takes as long as any other.
+    decoy: Vec<u8>,
+}

@@ -1,0 +1,70 @@
+//! Compare (RFC 4511 section 4.10): 6 true, 5 false, 16 no such attribute.
+
+use super::{Call, Done, bind};
+use crate::{
+    access::Right,
+    directory::{Error, View},
+    dn::Dn,
+    filter::Subject,
+    ldap::{message::Kind, result, rootdse},
+};
+use ldap3_proto::proto::{LdapCompareRequest, LdapResult, LdapResultCode as Code};
+
+pub async fn compare(call: &Call, request: LdapCompareRequest) -> Done {
+    let name = request.dn.clone();
+    let result = decide(call, &request).await.unwrap_or_else(|error| result::of(&error));
+    call.answer(Kind::Compare, result, name)
+}
+
+async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult, Error> {
+    let directory = &call.shared.options.directory;
+    let snapshot = directory.read();
+    let schema = &snapshot.schema;
+    let key = schema.dn_key(&Dn::parse(&request.dn)?);
+    let grants = directory.access.grants(&call.identity);
+    let made_up = rootdse::at(&snapshot, &key, call.offers_tls());
+    let node = match &made_up {
+        Some(node) => node,
+        None => snapshot.find(&key).ok_or_else(|| snapshot.no_such_object(&key, &grants))?,
+    };
+    let open = View::unrestricted(&snapshot, node);
+    let place = grants.at(&key, node.entry.uuid, &open, schema);
+    let Some(desc) = schema.describe(&request.atype) else {
+        if place.is_blind() {
+            return Err(Error::NoSuchObject { matched: None });
+        }
+        let text = format!("{} (attribute type): is not defined in the schema", request.atype);
+        return Ok(result::result(Code::UndefinedAttributeType, text));
+    };
+    if !place.allows(Some(desc.id), Right::Compare) {
+        return Err(place.denial(format!("compare {}", schema.attribute(desc.id).name)));
+    }
+    let attribute = schema.attribute(desc.id);
+    if schema.is_secret(desc.id) {
+        let hashes: Vec<Vec<u8>> = node.entry.secret_values(desc.id).map(<[u8]>::to_vec).collect();
+        let present = !hashes.is_empty();
+        return Ok(truth(bind::verify(call, request.val.clone(), hashes).await, present));
+    }
+    let Some(rule) = attribute.equality else {
+        let text = format!("{}: it has no equality rule", attribute.name);
+        return Ok(result::result(Code::InappropriateMatching, text));
+    };
+    let Some(wanted) = rule.normalize(&request.val, schema) else {
+        let text = format!("{} (syntax): expected {}", attribute.name, attribute.syntax.desc());
+        return Ok(result::result(Code::InvalidAttributeSyntax, text));
+    };
+    let view = View::new(&snapshot, node, &place);
+    let all = schema.with_subtypes(desc.id);
+    let present = all.iter().any(|id| view.is_present(*id, &desc.options));
+    let same = |value: &[u8]| rule.normalize(value, schema).is_some_and(|n| n == wanted);
+    let equal = all.iter().any(|id| view.any_value(*id, &desc.options, &mut |v| same(v)));
+    Ok(truth(equal, present))
+}
+
+fn truth(equal: bool, present: bool) -> LdapResult {
+    match (equal, present) {
+        (true, _) => result::result(Code::CompareTrue, ""),
+        (false, true) => result::result(Code::CompareFalse, ""),
+        (false, false) => result::result(Code::NoSuchAttribute, "the entry has no such attribute"),
+    }
+}

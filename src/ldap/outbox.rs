@@ -1,0 +1,67 @@
+//! Answers on their way out. Operations append whole messages; the session writes what has
+//! gathered in one go. An operation with much to say waits while the client does not read.
+
+use bytes::BytesMut;
+use ldap3_proto::{
+    LdapCodec,
+    proto::{LdapMsg, LdapOp},
+};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+use tokio_util::codec::Encoder;
+
+#[derive(Default)]
+pub struct Outbox {
+    bytes: Mutex<BytesMut>,
+    /// Something was appended.
+    filled: Notify,
+    /// Something was taken.
+    drained: Notify,
+}
+
+/// Above this an operation waits before it appends more.
+const HIGH_WATER: usize = 256 << 10;
+
+impl Outbox {
+    /// Appends bytes that are whole messages.
+    pub fn push(&self, message: &[u8]) {
+        self.lock().extend_from_slice(message);
+        self.filled.notify_one();
+    }
+
+    pub fn send(&self, id: i32, op: LdapOp) {
+        let message = LdapMsg { msgid: id, op, ctrl: Vec::new() };
+        let encoded = LdapCodec::default().encode(message, &mut self.lock());
+        if let Err(error) = encoded {
+            tracing::error!(%error, "an answer could not be encoded");
+        }
+        self.filled.notify_one();
+    }
+
+    /// All that has gathered.
+    pub fn take(&self) -> BytesMut {
+        let bytes = std::mem::take(&mut *self.lock());
+        self.drained.notify_waiters();
+        bytes
+    }
+
+    pub async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Waits until the client has read enough.
+    pub async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.lock().len() < HIGH_WATER {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BytesMut> {
+        // Appending whole messages leaves nothing half done behind a panic.
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,107 @@
+//! Vestibule: an LDAP directory gateway. Identities come in over LDAP, are checked by YAML rules
+//! and moved by a lifecycle, are kept in an embedded store, and go out to SCIM targets.
+//!
+//! This page is the map of the house. Read it before you look for anything.
+//!
+//! # Floors
+//!
+//! A module imports only from lower floors, and not from its own; `tests/it/floors.rs` holds
+//! every `use crate::` against this table.
+//!
+//! | floor | modules | knows |
+//! |---|---|---|
+//! | 7 | [`config`] [`cli`] [`server`] [`certs`] [`telemetry`] `main` | everything; fills each module's `Options`, starts and stops tasks |
+//! | 6 | [`ldap`] [`http`] [`export`] | one protocol each; never each other |
+//! | 5 | [`directory`] | the operations and the one writer; no protocol |
+//! | 4 | [`store`] | sled, record format, keys; no meaning of a record |
+//! | 3 | [`access`] [`lifecycle`] [`auth`], and below them [`filter`] | decisions: pure functions |
+//! | 2 | [`entry`] | values of an entry in wire form, drafts, LDIF |
+//! | 1 | [`schema`] | attribute types, classes, matching, validation |
+//! | 0 | [`dn`] [`clock`] [`limits`] [`names`] | syntax, time, bounds, metric names |
+//!
+//! Floors 0 to 3 are plain code without I/O, but for the schema loader, which reads once at
+//! start. Floor 4 touches the disk. Floor 5 uses tokio's channels and nothing else of it. Sockets
+//! begin at floor 6. The wire crate is imported by `ldap` only, sled by `store` only, the HTTP
+//! client by `export` and by `cli`.
+//!
+//! # One add, from socket to SCIM
+//!
+//! 1. `ldap/listener` accepts, does TLS, spawns a `ldap/session`.
+//! 2. `ldap/codec` waits for one whole message, reads its id first, then the request. Filters and
+//!    passwords are read through the wire crate's BER layer, because they need not be UTF-8.
+//! 3. `ldap/session` runs several requests of one connection at a time; bind and StartTLS wait
+//!    for the others. Answers gather in `ldap/outbox` and are written in one go.
+//! 4. `ldap/ops/write` converts to a [`directory::Op`] and has passwords hashed off the async
+//!    threads. Nothing below this line sees a wire type.
+//! 5. [`directory::Directory::submit`] hands the op to the one writer thread
+//!    (`directory/writer`), which takes all that waits, up to `limits.commit_batch`.
+//! 6. For each op `directory/add` makes a plan on the state that the ones before left: parent,
+//!    existence, RDN values, superclasses, schema and class rules (all violations at once),
+//!    lifecycle state (`directory/identity` and `lifecycle/machine`), access. A refused op
+//!    changes nothing.
+//! 7. One group goes to [`store::Disk::commit`]: entry records, journal records. `store/sled_disk`
+//!    applies one batch, flushes, and calls fdatasync itself, because sled's flush does not.
+//! 8. Only then the new [`directory::Snapshot`] is published and the waiters are answered:
+//!    durable, visible, answered, in this order.
+//! 9. [`export`] wakes up, folds the journal into one pending item per object, and pushes what
+//!    differs from the document that the target has accepted last. Links and cursors are rows in
+//!    the same store, written by the same writer.
+//! 10. When all targets have accepted, the exporter reports it to the directory and the identity
+//!     becomes 99 SYNCED.
+//!
+//! # What is good to know
+//!
+//! - **One encoding.** [`entry::Entry`] keeps its user attributes as the bytes of a
+//!   `PartialAttributeList` (RFC 4511 4.1.7): on disk, in memory, on the wire. A search for all
+//!   attributes copies one slice.
+//! - **Snapshots.** Readers hold an immutable [`directory::Snapshot`] and never a lock. Its parts
+//!   are persistent collections; the writer's copy shares all but the touched nodes.
+//! - **The tree is parent and RDN.** No full DN is stored, so a rename is one record whatever
+//!   lies below.
+//! - **Indexes are memory only**: one sorted map per attribute from normal form to entries, which
+//!   serves equality, ordering and initial substrings alike. Nothing on disk is derived.
+//! - **A failed commit poisons the writer**: writes answer unavailable, reads go on, health turns
+//!   red, an operator restarts. What became of the group is unknown until then.
+//! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
+//!   access rules alike.
+//! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.
+//! - **Two traits only where two implementations exist**: [`store::Disk`] (sled, memory with
+//!   faults), the export target (SCIM, memory), and [`filter::Subject`] (an entry in the tree, an
+//!   entry alone).
+//! - **On-disk versions** are the first byte of each record: entries
+//!   [`directory::RECORD_VERSION`], the store's own layout [`store::FORMAT`].
+//!
+//! # Decided while building
+//!
+//! - `filter` stands below `access`, since access rules hold filters.
+//! - A session polls its operations in its own task instead of spawning each: small searches cost
+//!   no hand-over, and a long one yields every 256 candidates.
+//! - `submit` waits for a place in the writer's queue rather than to answer busy: the number of
+//!   requests under way is bounded per connection already.
+//! - Refusals are answered after the commit of the group they were planned in, since they may
+//!   rest on a neighbour's change.
+//! - The command line has a small LDAP client (`ldap/client`), because the one at hand takes sets
+//!   of values and would lose their order.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod access;
+pub mod auth;
+pub mod certs;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod directory;
+pub mod dn;
+pub mod entry;
+pub mod export;
+pub mod filter;
+pub mod http;
+pub mod ldap;
+pub mod lifecycle;
+pub mod limits;
+pub mod names;
+pub mod schema;
+pub mod server;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,111 @@
+//! What the axes mean to the rest of the server: may the account log in, is it exported, and as
+//! active or not.
+
+use super::{State, state};
+use crate::entry::Axes;
+
+/// The letters of the `lifecycle` axis. O, I and M are fixed by Sesame; the others are its
+/// shipped ones.
+pub struct Lifecycle;
+
+impl Lifecycle {
+    pub const OFFICIAL: char = 'O';
+    pub const LETTERS: &str = "OIMAPDV";
+}
+
+/// Whether a bind may succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    Usable,
+    /// Why not, for the log; the client learns nothing of it.
+    Closed(&'static str),
+}
+
+/// How a target should see the identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// Not to be sent now; what a target holds already stays as it is.
+    Wait,
+    Active,
+    Inactive,
+    /// Attributes are sent, `active` stays as it was sent last.
+    KeepActive,
+}
+
+pub fn account(axes: &Axes) -> Account {
+    match state(axes) {
+        State::ToComplete => return Account::Closed("state TO_COMPLETE"),
+        State::DontSync => return Account::Closed("state DONT_SYNC"),
+        _ => {}
+    }
+    match axes.data_status {
+        -1 => return Account::Closed("dataStatus DELETED"),
+        -3 => return Account::Closed("dataStatus INACTIVE"),
+        _ => {}
+    }
+    match axes.lifecycle {
+        'I' => Account::Closed("lifecycle I, inactive"),
+        'D' => Account::Closed("lifecycle D, to be destroyed"),
+        'V' => Account::Closed("lifecycle V, locked"),
+        _ => Account::Usable,
+    }
+}
+
+pub fn export(axes: &Axes) -> Export {
+    match state(axes) {
+        State::ToSync | State::Processing | State::Synced | State::OnError => {}
+        State::DontSync | State::ToComplete | State::ToCreate | State::Unknown | State::ToValidate => {
+            return Export::Wait;
+        }
+    }
+    if matches!(axes.data_status, -1 | -3) {
+        return Export::Inactive;
+    }
+    match axes.lifecycle {
+        'A' => Export::Wait,
+        'M' => Export::KeepActive,
+        'I' | 'D' | 'V' => Export::Inactive,
+        _ => Export::Active,
+    }
+}
+
+/// A value that is none of its axis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("expected one of -99, -3, -2, -1, 0, 1, 2, 50, 99")]
+    State,
+    #[error("expected one of the letters {}", Lifecycle::LETTERS)]
+    Lifecycle,
+    #[error("expected 1 ACTIVE, 0 NOTINITIALIZED, -1 DELETED, -2 PASSWORDNEEDTOBECHANGED or -3 INACTIVE")]
+    DataStatus,
+    #[error("expected 0 not sent, 1 sent or 2 initialised")]
+    InitState,
+}
+
+/// Reading of values that clients write to the axes.
+pub mod parse_axis {
+    use super::{Fault, Lifecycle, State};
+
+    fn number(value: &[u8]) -> Option<i32> {
+        std::str::from_utf8(value).ok()?.parse().ok()
+    }
+
+    pub fn state(value: &[u8]) -> Result<State, Fault> {
+        number(value).and_then(State::from_number).ok_or(Fault::State)
+    }
+
+    pub fn lifecycle(value: &[u8]) -> Result<char, Fault> {
+        match value {
+            [letter] if Lifecycle::LETTERS.as_bytes().contains(letter) => Ok(char::from(*letter)),
+            _ => Err(Fault::Lifecycle),
+        }
+    }
+
+    pub fn data_status(value: &[u8]) -> Result<i32, Fault> {
+        number(value).filter(|n| (-3..=1).contains(n)).ok_or(Fault::DataStatus)
+    }
+
+    pub fn init_state(value: &[u8]) -> Result<i32, Fault> {
+        number(value).filter(|n| (0..=2).contains(n)).ok_or(Fault::InitState)
+    }
+}

@@ -1,0 +1,78 @@
+//! The life of an identity: what Sesame's four axes mean, and the one table of moves between
+//! states. Decisions only; who applies and stores them is `directory`.
+
+mod machine;
+mod meaning;
+
+pub use machine::{Event, Refused, Release, next};
+pub use meaning::{Account, Export, Fault, Lifecycle, account, export, parse_axis};
+
+use crate::entry::Axes;
+
+/// Sesame's `IdentityState`: where an identity stands in the synchronisation workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i32)]
+pub enum State {
+    DontSync = -99,
+    OnError = -3,
+    ToComplete = -2,
+    ToCreate = -1,
+    Unknown = 0,
+    ToValidate = 1,
+    ToSync = 2,
+    Processing = 50,
+    Synced = 99,
+}
+
+impl State {
+    pub const ALL: [State; 9] = [
+        State::DontSync,
+        State::OnError,
+        State::ToComplete,
+        State::ToCreate,
+        State::Unknown,
+        State::ToValidate,
+        State::ToSync,
+        State::Processing,
+        State::Synced,
+    ];
+
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| *s as i32 == number)
+    }
+
+    pub fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// Sesame's name of the state.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::DontSync => "DONT_SYNC",
+            State::OnError => "ON_ERROR",
+            State::ToComplete => "TO_COMPLETE",
+            State::ToCreate => "TO_CREATE",
+            State::Unknown => "UNKNOWN",
+            State::ToValidate => "TO_VALIDATE",
+            State::ToSync => "TO_SYNC",
+            State::Processing => "PROCESSING",
+            State::Synced => "SYNCED",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.number(), self.name())
+    }
+}
+
+/// The axes of a new identity, before its first move: official, not initialised, not invited.
+pub fn fresh(state: State) -> Axes {
+    Axes { state: state.number(), lifecycle: Lifecycle::OFFICIAL, data_status: 0, init_state: 0 }
+}
+
+/// The state of stored axes; a number that this release does not know counts as UNKNOWN.
+pub fn state(axes: &Axes) -> State {
+    State::from_number(axes.state).unwrap_or(State::Unknown)
+}

@@ -1,0 +1,65 @@
+//! Every bound of the system in one place, with its default. No other file holds a bare number
+//! for a queue, a wait or a size.
+
+use serde::Deserialize;
+
+/// Bounds; each can be set under `limits:` in the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Open LDAP connections; a further one waits in the listen queue.
+    pub connections: usize,
+    /// Operations under way on one connection; the next is not read until one ends.
+    pub in_flight: usize,
+    /// Bytes of one LDAP message before a successful bind.
+    pub message_bytes_anonymous: usize,
+    /// Bytes of one LDAP message after it.
+    pub message_bytes: usize,
+    /// Depth of nested filters.
+    pub filter_depth: usize,
+    /// Entries that one search returns at the most; 0 is unlimited.
+    pub search_entries: usize,
+    /// Seconds that one search may take; 0 is unlimited.
+    pub search_secs: u64,
+    /// Seconds without a request after which a connection is closed; 0 is never.
+    pub idle_secs: u64,
+    /// Seconds for a TLS handshake.
+    pub tls_handshake_secs: u64,
+    /// Seconds that a client may leave its answers unread.
+    pub write_secs: u64,
+    /// Jobs that wait for the writer; a further one is answered busy.
+    pub writer_queue: usize,
+    /// Jobs that one commit takes together.
+    pub commit_batch: usize,
+    /// Password hashes computed at one time.
+    pub hashing: usize,
+    /// Seconds that operations get to end after a stop was asked.
+    pub shutdown_secs: u64,
+    /// Journal records that an export target reads at a time.
+    pub journal_page: usize,
+    /// Journal records that are kept though every target has passed them.
+    pub journal_keep: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 4096,
+            in_flight: 64,
+            message_bytes_anonymous: 64 << 10,
+            message_bytes: 16 << 20,
+            filter_depth: 64,
+            search_entries: 0,
+            search_secs: 0,
+            idle_secs: 0,
+            tls_handshake_secs: 10,
+            write_secs: 60,
+            writer_queue: 1024,
+            commit_batch: 256,
+            hashing: 2,
+            shutdown_secs: 10,
+            journal_page: 512,
+            journal_keep: 10_000,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Reads the schema files: `ldap/*.yml` and `classes/*.yml`. The shipped files are compiled into
+//! the program, so that it runs without them beside it; a folder on disk takes their place.
+
+use super::{Usage, class::Kind};
+use serde::Deserialize;
+use smol_str::SmolStr;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{}: {message}", path.display())]
+    Yaml { path: PathBuf, message: String },
+    #[error("{}: no *.yml file in this folder", path.display())]
+    Empty { path: PathBuf },
+}
+
+/// The text of all schema files, with the path each came from, in file name order.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub ldap: Vec<(PathBuf, String)>,
+    pub classes: Vec<(PathBuf, String)>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LdapFile {
+    #[serde(default)]
+    pub attributes: Vec<AttributeDef>,
+    #[serde(default)]
+    pub classes: Vec<ClassDef>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AttributeDef {
+    pub name: SmolStr,
+    #[serde(default)]
+    pub aliases: Vec<SmolStr>,
+    pub oid: SmolStr,
+    #[serde(default)]
+    pub desc: String,
+    pub sup: Option<SmolStr>,
+    pub equality: Option<SmolStr>,
+    pub ordering: Option<SmolStr>,
+    pub substr: Option<SmolStr>,
+    pub syntax: Option<SmolStr>,
+    pub length: Option<u32>,
+    #[serde(default)]
+    pub single_value: bool,
+    #[serde(default)]
+    pub no_user_modification: bool,
+    #[serde(default)]
+    pub usage: Usage,
+    #[serde(default)]
+    pub obsolete: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClassDef {
+    pub name: SmolStr,
+    #[serde(default)]
+    pub aliases: Vec<SmolStr>,
+    pub oid: SmolStr,
+    #[serde(default)]
+    pub desc: String,
+    #[serde(default)]
+    pub sup: Vec<SmolStr>,
+    pub kind: Kind,
+    #[serde(default)]
+    pub must: Vec<SmolStr>,
+    #[serde(default)]
+    pub may: Vec<SmolStr>,
+    #[serde(default)]
+    pub obsolete: bool,
+}
+
+macro_rules! shipped {
+    ($($file:literal),* $(,)?) => {
+        vec![$((PathBuf::from(concat!("schemas/", $file)), include_str!(concat!("../../schemas/", $file)).to_owned())),*]
+    };
+}
+
+impl Sources {
+    /// The files that this program was built with.
+    pub fn shipped() -> Self {
+        Sources {
+            ldap: shipped![
+                "ldap/00-system.yml",
+                "ldap/10-core.yml",
+                "ldap/20-cosine.yml",
+                "ldap/30-inetorgperson.yml",
+                "ldap/40-eduperson.yml",
+                "ldap/50-supann.yml",
+                "ldap/60-schac.yml",
+                "ldap/90-vestibule.yml",
+            ],
+            classes: shipped![
+                "classes/eduPerson.yml",
+                "classes/supannCMS.yml",
+                "classes/supannEntite.yml",
+                "classes/supannFCPerson.yml",
+                "classes/supannGroupe.yml",
+                "classes/supannOrg.yml",
+                "classes/supannPerson.yml",
+            ],
+        }
+    }
+
+    /// The files of a folder with `ldap/` and `classes/` in it.
+    pub fn folder(folder: &Path) -> Result<Self, LoadError> {
+        Ok(Sources { ldap: yaml_files(&folder.join("ldap"))?, classes: yaml_files(&folder.join("classes"))? })
+    }
+}
+
+fn yaml_files(folder: &Path) -> Result<Vec<(PathBuf, String)>, LoadError> {
+    let io = |path: &Path, source| LoadError::Io { path: path.to_owned(), source };
+    let mut paths = Vec::new();
+    for item in std::fs::read_dir(folder).map_err(|e| io(folder, e))? {
+        let path = item.map_err(|e| io(folder, e))?.path();
+        if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(LoadError::Empty { path: folder.to_owned() });
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| match std::fs::read_to_string(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(e) => Err(io(&path, e)),
+        })
+        .collect()
+}
+
+/// Parses YAML into `T`; the error names the file and the path inside it.
+pub(super) fn yaml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, LoadError> {
+    serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|e| {
+        let place = e.path().to_string();
+        let message = match place.as_str() {
+            "." => e.inner().to_string(),
+            _ => format!("at {place}: {}", e.inner()),
+        };
+        LoadError::Yaml { path: path.to_owned(), message }
+    })
+}

@@ -1,0 +1,135 @@
+//! The directory schema: attribute types, object classes, syntaxes, matching (RFC 4512, RFC 4517)
+//! and the value rules of the identity classes. Knows nothing of entries or of their storage.
+//!
+//! `load` reads the YAML files, `compile` resolves superiors and conflicts into one immutable
+//! [`Schema`]; after that every look-up is by [`AttrId`] or [`ClassId`].
+
+mod attribute;
+mod class;
+mod compile;
+mod document;
+mod load;
+mod matching;
+mod names;
+mod prepare;
+mod publish;
+mod rules;
+mod syntax;
+mod validate;
+
+pub use attribute::{Attr, AttrDesc, AttrId, Attribute, Usage};
+pub use class::{Class, ClassId, Kind};
+pub use compile::Error;
+pub use load::{LoadError, Sources};
+pub use matching::{Normal, Rule, SubParts, rule};
+pub use rules::ClassRule;
+pub use syntax::Syntax;
+pub use validate::{Checked, Fault, Scope, Violation, Violations};
+
+use smol_str::SmolStr;
+use std::collections::HashMap;
+
+/// The compiled schema. Immutable; a reload makes a new one.
+pub struct Schema {
+    attributes: Vec<Attribute>,
+    attribute_names: HashMap<SmolStr, AttrId>,
+    classes: Vec<Class>,
+    class_names: HashMap<SmolStr, ClassId>,
+    rules: HashMap<ClassId, ClassRule>,
+    /// The attributes that the code itself speaks of.
+    pub known: Known,
+}
+
+/// Attribute types and classes that the code itself speaks of; `compile` refuses a schema
+/// without them.
+pub struct Known {
+    pub object_class: AttrId,
+    pub user_password: AttrId,
+    pub entry_uuid: AttrId,
+    pub entry_dn: AttrId,
+    pub create_timestamp: AttrId,
+    pub modify_timestamp: AttrId,
+    pub creators_name: AttrId,
+    pub modifiers_name: AttrId,
+    pub structural_object_class: AttrId,
+    pub subschema_subentry: AttrId,
+    pub has_subordinates: AttrId,
+    pub num_subordinates: AttrId,
+    pub state: AttrId,
+    pub lifecycle: AttrId,
+    pub data_status: AttrId,
+    pub init_state: AttrId,
+    pub missing: AttrId,
+    pub last_sync: AttrId,
+    pub cn: AttrId,
+    pub sn: AttrId,
+    pub uid: AttrId,
+    pub top: ClassId,
+    pub extensible_object: ClassId,
+    pub inet_org_person: ClassId,
+}
+
+impl Schema {
+    #[expect(clippy::indexing_slicing, reason = "ids are made by the schema that they index")]
+    pub fn attribute(&self, id: AttrId) -> &Attribute {
+        &self.attributes[id.index()]
+    }
+
+    pub fn attributes(&self) -> impl Iterator<Item = (AttrId, &Attribute)> {
+        self.attributes.iter().enumerate().map(|(i, a)| (AttrId::new(i), a))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "ids are made by the schema that they index")]
+    pub fn class(&self, id: ClassId) -> &Class {
+        &self.classes[id.index()]
+    }
+
+    pub fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.classes.iter()
+    }
+
+    pub fn class_rules(&self) -> impl Iterator<Item = &ClassRule> {
+        self.rules.values()
+    }
+
+    /// An attribute type by short name or OID, without options.
+    pub fn attr_id(&self, name: &str) -> Option<AttrId> {
+        names::look_up(&self.attribute_names, name)
+    }
+
+    pub fn class_id(&self, name: &str) -> Option<ClassId> {
+        names::look_up(&self.class_names, name)
+    }
+
+    /// Reads an attribute description with its options (RFC 4512 section 2.5).
+    pub fn describe(&self, description: &str) -> Option<AttrDesc> {
+        match description.split_once(';') {
+            None => self.attr_id(description).map(AttrDesc::plain),
+            Some((name, options)) => AttrDesc::with_options(self.attr_id(name)?, options),
+        }
+    }
+
+    /// The description as answers spell it: canonical name, then options.
+    pub fn spell(&self, desc: &AttrDesc) -> SmolStr {
+        let name = &self.attribute(desc.id).name;
+        if desc.options.is_empty() { name.clone() } else { SmolStr::new(format!("{name};{}", desc.options)) }
+    }
+
+    /// True for attributes whose values are hashed at rest and never returned.
+    pub fn is_secret(&self, id: AttrId) -> bool {
+        id == self.known.user_password
+    }
+
+    /// `id` itself and every subtype of it.
+    pub fn with_subtypes(&self, id: AttrId) -> &[AttrId] {
+        &self.attribute(id).with_subtypes
+    }
+
+    /// True if `sub` is `sup` or inherits from it.
+    pub fn is_subtype(&self, sub: AttrId, sup: AttrId) -> bool {
+        sub == sup || self.attribute(sup).with_subtypes.contains(&sub)
+    }
+}
+
+#[cfg(test)]
+mod tests;

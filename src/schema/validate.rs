@@ -1,0 +1,287 @@
+//! All violations of an entry at once: the LDAP schema (RFC 4512) and, for identities, the class
+//! rules and what Sesame requires of inetOrgPerson.
+
+use super::{Attr, ClassId, ClassRule, Kind, Schema, document::document, rules::Property};
+use smol_str::SmolStr;
+use std::{collections::BTreeSet, fmt};
+
+/// Which rules hold for an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The LDAP schema only.
+    Plain,
+    /// The LDAP schema, the class rules, and cn, sn and uid.
+    Identity,
+}
+
+/// What was found about an entry that satisfies the LDAP schema.
+#[derive(Debug)]
+pub struct Checked {
+    pub structural: ClassId,
+    /// Violations of class rules; the caller refuses them or holds the identity back.
+    pub class_faults: Vec<Violation>,
+}
+
+/// The kind of a violation; the protocol layers choose their code by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    UnknownClass,
+    StructuralClass,
+    UnknownAttribute,
+    MissingAttribute,
+    NotAllowed,
+    InvalidSyntax,
+    SingleValue,
+    NoUserModification,
+    ClassRule,
+}
+
+/// One rule that one attribute breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub fault: Fault,
+    pub class: SmolStr,
+    pub attr: SmolStr,
+    pub rule: SmolStr,
+    pub message: String,
+}
+
+/// Every violation of one write, sorted; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violations(pub Vec<Violation>);
+
+impl Violations {
+    pub fn new(mut list: Vec<Violation>) -> Self {
+        list.sort_by(|a, b| (a.fault, &a.class, &a.attr, &a.rule).cmp(&(b.fault, &b.class, &b.attr, &b.rule)));
+        list.dedup();
+        Violations(list)
+    }
+
+    /// The gravest kind, which names the result code.
+    pub fn gravest(&self) -> Option<Fault> {
+        self.0.iter().map(|v| v.fault).min()
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.class.as_str(), self.attr.as_str()) {
+            ("", attr) => write!(f, "{attr}")?,
+            (class, "") => write!(f, "{class}")?,
+            (class, attr) => write!(f, "{class}.{attr}")?,
+        }
+        write!(f, " ({}): {}", self.rule, self.message)
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "{one}"),
+            many => {
+                write!(f, "{} violations", many.len())?;
+                many.iter().enumerate().try_for_each(|(i, v)| write!(f, "{} {v}", if i == 0 { ":" } else { ";" }))
+            }
+        }
+    }
+}
+
+impl Violation {
+    pub fn new(fault: Fault, class: &str, attr: &str, rule: &str, message: impl Into<String>) -> Self {
+        Violation {
+            fault,
+            class: SmolStr::new(class),
+            attr: SmolStr::new(attr),
+            rule: SmolStr::new(rule),
+            message: message.into(),
+        }
+    }
+
+    pub fn unknown_attribute(name: &str) -> Self {
+        Violation::new(Fault::UnknownAttribute, "", name, "attribute type", "is not defined in the schema")
+    }
+}
+
+impl Schema {
+    /// Checks user attributes of one entry. `found` holds violations that the caller met before,
+    /// such as names the schema does not know; they are reported with the rest.
+    pub fn validate(&self, attrs: &[Attr], scope: Scope, found: Vec<Violation>) -> Result<Checked, Violations> {
+        let mut list = found;
+        let classes = self.entry_classes(attrs, &mut list);
+        let structural = self.structural(&classes, &mut list);
+        self.check_presence(attrs, &classes, &mut list);
+        for attr in attrs {
+            self.check_values(attr, &classes, &mut list);
+        }
+        let class_faults = match scope {
+            Scope::Plain => Vec::new(),
+            Scope::Identity => self.identity_faults(attrs, &classes, &mut list),
+        };
+        match structural {
+            Some(structural) if list.is_empty() => Ok(Checked { structural, class_faults }),
+            _ => {
+                // What breaks the LDAP schema is not reported a second time for its form.
+                let known: BTreeSet<SmolStr> = list.iter().map(|v| v.attr.clone()).collect();
+                list.extend(class_faults.into_iter().filter(|v| !known.contains(&v.attr)));
+                Err(Violations::new(list))
+            }
+        }
+    }
+
+    /// The classes that the entry names and all their superclasses.
+    fn entry_classes(&self, attrs: &[Attr], list: &mut Vec<Violation>) -> BTreeSet<ClassId> {
+        let mut classes = BTreeSet::new();
+        for value in self.object_class_values(attrs) {
+            let name = String::from_utf8_lossy(value);
+            match self.class_id(&name) {
+                Some(id) => {
+                    classes.insert(id);
+                    classes.extend(&self.class(id).superclasses);
+                }
+                None => list.push(Violation::new(
+                    Fault::UnknownClass,
+                    &name.chars().take(64).collect::<String>(),
+                    "objectClass",
+                    "object class",
+                    "is not defined in the schema",
+                )),
+            }
+        }
+        classes
+    }
+
+    fn object_class_values<'a>(&self, attrs: &'a [Attr]) -> impl Iterator<Item = &'a Vec<u8>> {
+        let object_class = self.known.object_class;
+        attrs.iter().filter(move |a| a.desc.id == object_class).flat_map(|a| &a.values)
+    }
+
+    /// The one most derived structural class; the chain must be one line (RFC 4512 2.4.2).
+    fn structural(&self, classes: &BTreeSet<ClassId>, list: &mut Vec<Violation>) -> Option<ClassId> {
+        let structural: Vec<ClassId> =
+            classes.iter().copied().filter(|c| self.class(*c).kind == Kind::Structural).collect();
+        let leaf = structural
+            .iter()
+            .copied()
+            .find(|c| structural.iter().all(|other| other == c || self.class(*c).superclasses.contains(other)));
+        if leaf.is_none() {
+            let names: Vec<&str> = structural.iter().map(|c| self.class(*c).name.as_str()).collect();
+            let message = match names.as_slice() {
+                [] => "a structural object class is required".to_owned(),
+                _ => format!("{} are not one chain of structural classes", names.join(", ")),
+            };
+            list.push(Violation::new(Fault::StructuralClass, "", "objectClass", "structural class", message));
+        }
+        leaf
+    }
+
+    fn check_presence(&self, attrs: &[Attr], classes: &BTreeSet<ClassId>, list: &mut Vec<Violation>) {
+        let held = |id| attrs.iter().any(|a| a.desc.id == id && !a.values.is_empty());
+        for class in classes.iter().map(|c| self.class(*c)) {
+            for must in &class.must {
+                let present = self.with_subtypes(*must).iter().any(|id| held(*id));
+                if !present {
+                    let name = &self.attribute(*must).name;
+                    list.push(Violation::new(Fault::MissingAttribute, &class.name, name, "must", "is required"));
+                }
+            }
+        }
+    }
+
+    /// The first class of the entry that allows the attribute.
+    fn allowing(&self, attr: &Attr, classes: &BTreeSet<ClassId>) -> Option<&SmolStr> {
+        // The class that names the attribute itself tells a reader more than one that inherits it.
+        let named = classes
+            .iter()
+            .map(|c| self.class(*c))
+            .find(|c| c.must.contains(&attr.desc.id) || c.may.contains(&attr.desc.id));
+        let any = || classes.contains(&self.known.extensible_object).then(|| self.class(self.known.extensible_object));
+        named.or_else(any).map(|c| &c.name)
+    }
+
+    fn check_values(&self, attr: &Attr, classes: &BTreeSet<ClassId>, list: &mut Vec<Violation>) {
+        let attribute = self.attribute(attr.desc.id);
+        let name = self.spell(&attr.desc);
+        if attribute.is_operational() {
+            if attr.desc.id != self.known.object_class {
+                list.push(Violation::new(Fault::NoUserModification, "", &name, "usage", "is kept by the server"));
+            }
+            return;
+        }
+        let class = self.allowing(attr, classes);
+        if class.is_none() && attr.desc.id != self.known.object_class {
+            list.push(Violation::new(Fault::NotAllowed, "", &name, "may", "no object class of the entry allows it"));
+        }
+        let class = class.map_or("", SmolStr::as_str);
+        if attribute.single_value && attr.values.len() > 1 {
+            let message = format!("one value at the most, {} given", attr.values.len());
+            list.push(Violation::new(Fault::SingleValue, class, &name, "SINGLE-VALUE", message));
+        }
+        let wrong = attr.values.iter().filter(|v| !attribute.syntax.accepts(v, self)).count();
+        if wrong > 0 && attr.desc.id != self.known.object_class {
+            let message = format!("expected {}{}", attribute.syntax.desc(), of_values(wrong, attr.values.len()));
+            list.push(Violation::new(Fault::InvalidSyntax, class, &name, "syntax", message));
+        }
+    }
+
+    /// Sesame's rules: cn, sn and uid required (checked in code), then the class files.
+    fn identity_faults(
+        &self,
+        attrs: &[Attr],
+        classes: &BTreeSet<ClassId>,
+        list: &mut Vec<Violation>,
+    ) -> Vec<Violation> {
+        let held = |id| attrs.iter().any(|a| a.desc.id == id && !a.values.is_empty());
+        if classes.contains(&self.known.inet_org_person) && !held(self.known.uid) {
+            list.push(Violation::new(
+                Fault::MissingAttribute,
+                "inetOrgPerson",
+                "uid",
+                "identity",
+                "is required of an identity",
+            ));
+        }
+        let mut faults: Vec<Violation> =
+            classes.iter().filter_map(|c| self.rules.get(c)).flat_map(|rule| self.rule_faults(rule, attrs)).collect();
+        faults.sort_by(|a, b| (&a.class, &a.attr, &a.rule).cmp(&(&b.class, &b.attr, &b.rule)));
+        faults.dedup();
+        faults
+    }
+
+    fn rule_faults(&self, rule: &ClassRule, attrs: &[Attr]) -> Vec<Violation> {
+        let document = document(rule, attrs);
+        if rule.validator.is_valid(&document) {
+            return Vec::new();
+        }
+        let class = &self.class(rule.class).name;
+        rule.validator
+            .iter_errors(&document)
+            .map(|error| {
+                let keyword = error.kind().keyword().to_owned();
+                let named = match error.kind() {
+                    jsonschema::error::ValidationErrorKind::Required { property } => {
+                        property.as_str().unwrap_or_default().to_owned()
+                    }
+                    _ => error.instance_path().as_str().split('/').nth(1).unwrap_or_default().to_owned(),
+                };
+                let property = rule.properties.iter().find(|p| p.name == named);
+                let attr = property.map_or(SmolStr::new(&named), |p| self.attribute(p.attr).name.clone());
+                Violation::new(Fault::ClassRule, class, &attr, &keyword, expected(property, &keyword, &error))
+            })
+            .collect()
+    }
+}
+
+/// What was expected, in the rule author's words where there are some. Never the value itself.
+fn expected(property: Option<&Property>, keyword: &str, error: &jsonschema::ValidationError<'_>) -> String {
+    match property {
+        _ if keyword == "required" => "is required".to_owned(),
+        Some(p) if !p.description.is_empty() && keyword != "type" => format!("expected {}", p.description),
+        _ => error.masked().to_string(),
+    }
+}
+
+fn of_values(wrong: usize, all: usize) -> String {
+    if all == 1 { String::new() } else { format!(" ({wrong} of {all} values)") }
+}
+
+impl std::error::Error for Violations {}

@@ -1,0 +1,221 @@
+//! Wires the modules together, fills an empty store, waits for the signal, and stops in order:
+//! listeners and sessions, exporters, the writer, the store.
+
+use crate::{
+    access::Identity,
+    certs, clock,
+    config::{Built, SHIPPED_DEMO, Settings},
+    directory::{self, Directory, Op, Writer},
+    dn::Dn,
+    entry::ldif,
+    export, http, ldap,
+    store::{self, SledDisk},
+    telemetry,
+};
+use anyhow::{Context, anyhow, bail};
+use secrecy::ExposeSecret;
+use smol_str::SmolStr;
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+    sync::Arc,
+};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let metrics = telemetry::metrics()?;
+    let built = settings.build()?;
+    let clock = clock::system();
+    let (directory, writer) = open_directory(&settings, &built)?;
+    let (admin, made) = settings.admin(&built.schema)?;
+    let token = settings.token()?;
+    certs::ensure(&settings.file.tls)?;
+    let tls = ldap::tls::server_config(&settings.file.tls.certificate, &settings.file.tls.key)?;
+    if directory.read().is_empty() {
+        fill(&directory, &settings).await?;
+    }
+
+    let listen = &settings.file.listen;
+    let ldap_socket = bind(listen.ldap, "ldap").await?;
+    let ldaps_socket = bind(listen.ldaps, "ldaps").await?;
+    let http_socket = bind(listen.http, "http").await?;
+    let ldapi = listen.ldapi.as_deref().map(bind_local).transpose()?;
+    let (ldap_addr, ldaps_addr, http_addr) =
+        (ldap_socket.local_addr()?, ldaps_socket.local_addr()?, http_socket.local_addr()?);
+
+    let stop = CancellationToken::new();
+    let exporters =
+        Arc::new(export::start(Arc::clone(&directory), built.targets, Arc::clone(&clock), stop.child_token()));
+    let fronts = TaskTracker::new();
+    let listeners = ldap::Listeners { ldap: Some(ldap_socket), ldaps: Some(ldaps_socket), ldapi };
+    let options = ldap::Options {
+        directory: Arc::clone(&directory),
+        admin,
+        tls: Some(tls),
+        limits: Arc::clone(&built.limits),
+        clock,
+    };
+    fronts.spawn(ldap::run(listeners, options, stop.clone()));
+    let status = Arc::clone(&exporters);
+    let options = http::Options {
+        directory: Arc::clone(&directory),
+        token: token.0,
+        render_metrics: Arc::new(move || {
+            metrics.run_upkeep();
+            metrics.render()
+        }),
+        target_status: Arc::new(move || serde_json::to_value(status.status()).unwrap_or_default()),
+    };
+    fronts.spawn(http::run(http_socket, options, stop.clone()));
+    fronts.close();
+
+    announce(&format!("ready ldap={ldap_addr} ldaps={ldaps_addr} http={http_addr}"))?;
+    if let Some(password) = made {
+        eprintln_once(&format!(
+            "administrator cn=admin,{}: password {}  (shown this once)",
+            settings.file.suffix,
+            password.expose_secret()
+        ));
+    }
+    hint(&settings, ldap_addr);
+
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    stop.cancel();
+    fronts.wait().await;
+    exporters.stop().await;
+    drop(exporters);
+    drop(directory);
+    tokio::task::spawn_blocking(move || writer.join()).await?;
+    if let Some(path) = &settings.file.listen.ldapi {
+        // A leftover socket is removed at the next start as well.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
+}
+
+/// Opens the store of the settings and starts the writer.
+pub fn open_directory(settings: &Settings, built: &Built) -> anyhow::Result<(Arc<Directory>, Writer)> {
+    let folder = &settings.file.data;
+    let disk = SledDisk::open(folder, &store::Options::new(uuid::Uuid::new_v4()))?;
+    let options = directory::Options {
+        suffix: built.suffix.clone(),
+        schema: Arc::clone(&built.schema),
+        access: Arc::clone(&built.access),
+        identities: built.identities.clone(),
+        indexes: built.indexes.clone(),
+        targets: built.targets.iter().filter(|t| t.enabled).map(|t| t.name.clone()).collect(),
+        limits: Arc::clone(&built.limits),
+        clock: clock::system(),
+    };
+    match Directory::start(disk, options) {
+        Ok(started) => Ok(started),
+        // The operator, unlike a client, is told the cause.
+        Err(directory::Error::Internal(cause)) => Err(anyhow!("{}: {cause}", folder.display())),
+        Err(error) => Err(anyhow!("{}: {error}", folder.display())),
+    }
+}
+
+/// The suffix entry, or the demonstration university in its place.
+async fn fill(directory: &Directory, settings: &Settings) -> anyhow::Result<()> {
+    let default_suffix = settings.file.suffix.eq_ignore_ascii_case(DEMO_SUFFIX);
+    if settings.file.demo && default_suffix {
+        return load_demo(directory).await;
+    }
+    if settings.file.demo {
+        tracing::info!(suffix = settings.file.suffix, "the demonstration data is for {DEMO_SUFFIX}: starting empty");
+    }
+    add_suffix(directory).await
+}
+
+const DEMO_SUFFIX: &str = "dc=example,dc=org";
+
+async fn load_demo(directory: &Directory) -> anyhow::Result<()> {
+    let mut reader = ldif::Reader::new(SHIPPED_DEMO.as_bytes());
+    let mut count = 0;
+    while let Some(record) = reader.next_record() {
+        let record = record.context("config/demo.ldif")?;
+        let ldif::RecordKind::Add(attrs) = record.kind else { bail!("config/demo.ldif holds entries only") };
+        let mut op = Op::Add { dn: Dn::parse(&record.dn)?, attrs };
+        op.hash_secrets(&directory.read())?;
+        directory.submit(&Identity::Server, op).await.with_context(|| format!("config/demo.ldif, {}", record.dn))?;
+        count += 1;
+    }
+    tracing::info!(entries = count, "loaded the demonstration data");
+    Ok(())
+}
+
+/// An entry for the suffix, of the class that its RDN suggests.
+pub async fn add_suffix(directory: &Directory) -> anyhow::Result<()> {
+    let dn = directory.read().suffix.clone();
+    let ava = dn.leaf().and_then(|rdn| rdn.avas().first().cloned()).ok_or_else(|| anyhow!("the suffix is empty"))?;
+    let value = ava.value.to_vec();
+    let classes: &[&str] = match ava.attr.to_ascii_lowercase().as_str() {
+        "dc" => &["organization", "dcObject"],
+        "o" => &["organization"],
+        "ou" => &["organizationalUnit"],
+        "c" => &["country"],
+        "l" | "st" => &["locality"],
+        other => bail!("a suffix that begins with '{other}' is not supported; expected dc, o, ou, c, l or st"),
+    };
+    let mut attrs =
+        vec![(SmolStr::new_static("objectClass"), classes.iter().map(|c| c.as_bytes().to_vec()).collect::<Vec<_>>())];
+    if classes.contains(&"dcObject") {
+        attrs.push((SmolStr::new_static("o"), vec![value]));
+    }
+    directory.submit(&Identity::Server, Op::Add { dn, attrs }).await?;
+    Ok(())
+}
+
+async fn bind(addr: std::net::SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr} for {what}"))
+}
+
+fn bind_local(path: &Path) -> anyhow::Result<UnixListener> {
+    // The lock on the data folder says that no other server of ours uses it.
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| path.display().to_string());
+        }
+        _ => {}
+    }
+    UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
+}
+
+/// The contract's one line on stdout.
+fn announce(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("stdout")
+}
+
+fn eprintln_once(line: &str) {
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// What to type next, for a person at a terminal.
+fn hint(settings: &Settings, ldap: std::net::SocketAddr) {
+    if !std::io::stdout().is_terminal() {
+        return;
+    }
+    let suffix = &settings.file.suffix;
+    let who = if settings.file.demo && suffix.eq_ignore_ascii_case(DEMO_SUFFIX) {
+        format!("-D uid=amartin,ou=people,{suffix} -w demo-amartin-2026")
+    } else {
+        format!("-D cn=admin,{suffix} -W")
+    };
+    eprintln_once(&format!("try: ldapsearch -x -H ldap://{ldap} {who} -b {suffix} '(sn=martin)'"));
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

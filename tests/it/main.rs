@@ -1,0 +1,6 @@
+//! Integration tests: the library and the server from outside.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod export;
+mod model;

@@ -1,0 +1,50 @@
+"""Fixtures: servers on free ports in folders of their own."""
+
+import itertools
+
+import pytest
+
+from support import PEOPLE, Server, person
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One server with the demonstration data, for tests that keep to entries of their own."""
+    server = Server(tmp_path_factory.mktemp("server")).start()
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def new_server(tmp_path):
+    """Makes servers that the test itself stops, starts and breaks."""
+    made = []
+
+    def make(name="own", **options):
+        made.append(Server(tmp_path / name, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.process is not None:
+            one.process.kill()
+            one.process.wait()
+            one.process.stdout.close()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def uid():
+    """A name that no other test uses."""
+    return f"test{next(_numbers)}"
+
+
+@pytest.fixture
+def someone(server, uid):
+    """A person with a password, gone after the test. Gives the DN."""
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid, userPassword="first-password", mail=f"{uid}@valmont.example")).ok()
+    yield dn
+    server.delete(dn)
