@@ -1,9 +1,9 @@
 //! Password storage schemes by their `{PREFIX}` (RFC 3112 and the forms that directories use).
 
-use argon2::{Argon2, password_hash::phc::PasswordHash as PhcHash};
+use super::argon;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
-use sha_crypt::{PasswordHasher, PasswordVerifier, ShaCrypt};
+use sha_crypt::{PasswordVerifier, ShaCrypt};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
@@ -31,7 +31,7 @@ pub fn is_hashed(value: &[u8]) -> Result<bool, Error> {
     let plain = |length: usize| STANDARD.decode(rest).is_ok_and(|b| b.len() == length);
     let text = std::str::from_utf8(rest).unwrap_or_default();
     let ok = match scheme.as_str() {
-        "ARGON2" => PhcHash::new(text).is_ok(),
+        "ARGON2" => argon::is_hash(text),
         "SSHA" => salted(20),
         "SSHA256" => salted(32),
         "SSHA512" => salted(64),
@@ -54,8 +54,7 @@ pub fn hash(password: &[u8]) -> Result<Vec<u8>, Error> {
     if password.is_empty() {
         return Err(Error::Empty);
     }
-    let hash = Argon2::default().hash_password(password).map_err(|_| Error::Hashing)?;
-    Ok(format!("{{ARGON2}}{hash}").into_bytes())
+    Ok(format!("{{ARGON2}}{}", argon::hash(password)?).into_bytes())
 }
 
 /// Compares in constant time. False for a scheme that is not known.
@@ -63,7 +62,7 @@ pub fn verify(password: &[u8], stored: &[u8]) -> bool {
     let Some((scheme, rest)) = split(stored) else { return false };
     let text = std::str::from_utf8(rest).unwrap_or_default();
     match scheme.as_str() {
-        "ARGON2" => PhcHash::new(text).is_ok_and(|h| Argon2::default().verify_password(password, &h).is_ok()),
+        "ARGON2" => argon::verify(password, text),
         "SSHA" | "SHA" => digest::<Sha1>(password, rest, 20),
         "SSHA256" | "SHA256" => digest::<Sha256>(password, rest, 32),
         "SSHA512" | "SHA512" => digest::<Sha512>(password, rest, 64),
@@ -126,12 +125,14 @@ mod tests {
             "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
             "{SSHA}hbY+ss3UB6A8eNV2FZgzN2cHF4hzYWx0",
             "{SHA256}XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg=",
+            "{ARGON2}$argon2id$v=19$m=64,t=1,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA",
             "{CRYPT}$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/",
         ] {
             assert_eq!(is_hashed(stored.as_bytes()), Ok(true), "{stored}");
             assert!(!verify(b"wrong", stored.as_bytes()), "{stored}");
         }
         assert!(verify(b"password", b"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="));
+        assert!(verify(b"password", b"{ARGON2}$argon2id$v=19$m=64,t=1,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA"));
         assert!(verify(b"password", b"{SHA256}XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg="));
         assert!(verify(b"password", b"{CRYPT}$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/"));
     }

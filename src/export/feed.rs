@@ -97,7 +97,7 @@ impl<T: Target> Worker<T> {
         let resource = self.ask(snapshot, change.uuid, cause);
         let moved = matches!(change.kind, ChangeKind::Rename { .. });
         if moved || change.kind == ChangeKind::Delete || resource == Resource::Group {
-            self.ask_referrers(snapshot, change.uuid);
+            self.ask_referrers(snapshot, change.uuid, FORCED);
         }
         if change.kind == ChangeKind::Delete {
             self.verdicts.forget(change.uuid);
@@ -122,14 +122,14 @@ impl<T: Target> Worker<T> {
             open.extend(snapshot.children(id));
             if let Some(node) = snapshot.node(id) {
                 self.ask(snapshot, node.entry.uuid, cause);
-                self.ask_referrers(snapshot, node.entry.uuid);
+                self.ask_referrers(snapshot, node.entry.uuid, FORCED);
             }
         }
     }
 
-    pub(super) fn ask_referrers(&mut self, snapshot: &Snapshot, object: Uuid) {
+    pub(super) fn ask_referrers(&mut self, snapshot: &Snapshot, object: Uuid, cause: Cause) {
         for referrer in self.links.referrers(object) {
-            self.ask(snapshot, referrer, Cause::default());
+            self.ask(snapshot, referrer, cause);
         }
     }
 
@@ -142,3 +142,6 @@ impl<T: Target> Worker<T> {
         resource
     }
 }
+
+/// What was refused for want of something else may be taken now.
+const FORCED: Cause = Cause { number: None, force: true, doubt: false };

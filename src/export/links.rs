@@ -5,7 +5,10 @@ use super::target::Resource;
 use crate::{clock::Timestamp, directory::Row, dn::DnKey, store::RecordKey};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use uuid::Uuid;
 
 /// What a target holds of one object, and what became of the last attempt.
@@ -88,6 +91,20 @@ struct Own {
     settings: u32,
 }
 
+/// Whose the objects of the target are, by their ids; shared with the pushes under way.
+#[derive(Clone, Default)]
+pub struct Claims(Arc<Mutex<HashMap<(Resource, String), Uuid>>>);
+
+impl Claims {
+    pub fn owner(&self, resource: Resource, id: &str) -> Option<Uuid> {
+        self.held().get(&(resource, id.to_owned())).copied()
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<(Resource, String), Uuid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// All rows of one target.
 #[derive(Default)]
 pub struct Links {
@@ -100,6 +117,7 @@ pub struct Links {
     absent_of: HashMap<Uuid, Vec<DnKey>>,
     linked: usize,
     failed: usize,
+    pub claims: Claims,
     pub settings: Option<u32>,
     pub cursor: Option<u64>,
 }
@@ -148,16 +166,26 @@ impl Links {
     }
 
     pub fn put(&mut self, object: Uuid, row: LinkRow) {
+        let old = self.rows.remove(&object);
+        self.discount(object, old);
         self.linked += usize::from(row.remote_id.is_some());
         self.failed += usize::from(row.last_error.is_some());
-        let old = self.rows.insert(object, row);
-        self.discount(old);
+        if let Some(id) = &row.remote_id {
+            self.claims.held().insert((row.resource, id.clone()), object);
+        }
+        self.rows.insert(object, row);
     }
 
-    fn discount(&mut self, old: Option<LinkRow>) {
-        if let Some(old) = old {
-            self.linked -= usize::from(old.remote_id.is_some());
-            self.failed -= usize::from(old.last_error.is_some());
+    fn discount(&mut self, object: Uuid, old: Option<LinkRow>) {
+        let Some(old) = old else { return };
+        self.linked -= usize::from(old.remote_id.is_some());
+        self.failed -= usize::from(old.last_error.is_some());
+        if let Some(id) = old.remote_id {
+            let mut held = self.claims.held();
+            let claim = (old.resource, id);
+            if held.get(&claim) == Some(&object) {
+                held.remove(&claim);
+            }
         }
     }
 
@@ -165,7 +193,7 @@ impl Links {
         self.set_refs(object, Vec::new());
         self.set_absent(object, Vec::new());
         let old = self.rows.remove(&object);
-        self.discount(old);
+        self.discount(object, old);
     }
 
     /// Notes whom an object refers to: when its document is planned, not when it has arrived, so

@@ -1,11 +1,13 @@
 //! Carries one plan out at the target: match, create, update, delete. Knows no rows and no time.
 
 use super::{
+    links::Claims,
     managed,
     plan::Work,
     target::{Document, Fault, Key, Remote, Resource, Stopped, Target},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 /// Which objects of the target may become ours though someone else made them (`match`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
@@ -52,14 +54,16 @@ pub struct Done {
     pub fault: Option<Fault>,
 }
 
-pub async fn carry_out<T: Target>(
-    target: &T,
-    resource: Resource,
-    external_id: &str,
-    work: Work,
-    manner: Manner,
-) -> Done {
-    let push = Push { target, resource, external_id, manner };
+/// The object that a push is for, and whose the others are.
+pub struct Subject {
+    pub object: Uuid,
+    pub resource: Resource,
+    pub claims: Claims,
+}
+
+pub async fn carry_out<T: Target>(target: &T, subject: Subject, work: Work, manner: Manner) -> Done {
+    let Subject { object, resource, claims } = subject;
+    let push = Push { target, resource, object, external_id: object.to_string(), claims, manner };
     match work {
         Work::Create(document) => push.create(document, "create").await,
         Work::Update { id, before, after } => push.update(id, before, after).await,
@@ -77,7 +81,9 @@ pub async fn carry_out<T: Target>(
 struct Push<'a, T> {
     target: &'a T,
     resource: Resource,
-    external_id: &'a str,
+    object: Uuid,
+    external_id: String,
+    claims: Claims,
     manner: Manner,
 }
 
@@ -104,6 +110,10 @@ impl<T: Target> Push<'_, T> {
                 let place = match reached {
                     Some(sent) => Place::Linked(Linked { id, etag: None, sent }),
                     None => Place::AsBefore,
+                };
+                let fault = match fault {
+                    Fault::Conflict(_) => self.explain(fault, &after).await,
+                    other => other,
                 };
                 Done { action: "update", place, fault: Some(fault) }
             }
@@ -169,7 +179,7 @@ impl<T: Target> Push<'_, T> {
 
     /// The one object of the target that is, or may become, this one.
     async fn look_up(&self, document: &Document) -> Result<Option<Remote>, Fault> {
-        let ours = self.target.find(self.resource, Key::ExternalId(self.external_id)).await?;
+        let ours = self.target.find(self.resource, Key::ExternalId(&self.external_id)).await?;
         if let Some(remote) = only(ours, "externalId")? {
             return Ok(Some(remote));
         }
@@ -180,8 +190,11 @@ impl<T: Target> Push<'_, T> {
         let name = document.get(attribute).and_then(Value::as_str).unwrap_or_default();
         let named = self.target.find(self.resource, Key::Name(name)).await?;
         let Some(remote) = only(named, attribute)? else { return Ok(None) };
-        let owner = remote.document.get("externalId").and_then(Value::as_str).unwrap_or_default();
-        if self.manner.matching == Match::Verified && !owner.is_empty() && owner != self.external_id {
+        if let Some(by) = self.other_owner(&remote) {
+            return Err(Fault::Taken { by });
+        }
+        let carries = remote.document.get("externalId").and_then(Value::as_str).unwrap_or_default();
+        if self.manner.matching == Match::Verified && !carries.is_empty() {
             return Err(Fault::Refused(format!(
                 "the target has an object of this {attribute} with another externalId"
             )));
@@ -189,10 +202,29 @@ impl<T: Target> Push<'_, T> {
         Ok(Some(remote))
     }
 
+    /// The entry, not this one, that an object is known to be linked with.
+    fn other_owner(&self, remote: &Remote) -> Option<Uuid> {
+        self.claims.owner(self.resource, &remote.id).filter(|owner| *owner != self.object)
+    }
+
+    /// Whether a conflict is one among our own objects.
+    async fn explain(&self, conflict: Fault, document: &Document) -> Fault {
+        let name = document.get(self.resource.name_attribute()).and_then(Value::as_str).unwrap_or_default();
+        match self.target.find(self.resource, Key::Name(name)).await {
+            Ok(named) => match named.iter().find_map(|remote| self.other_owner(remote)) {
+                Some(by) => Fault::Taken { by },
+                // Free by now: it was ours a moment ago.
+                None if named.is_empty() => Fault::Taken { by: self.object },
+                None => conflict,
+            },
+            Err(fault) => fault,
+        }
+    }
+
     /// Removes what carries our externalId.
     async fn sweep(&self, resources: &[Resource]) -> Done {
         for resource in resources {
-            let found = match self.target.find(*resource, Key::ExternalId(self.external_id)).await {
+            let found = match self.target.find(*resource, Key::ExternalId(&self.external_id)).await {
                 Ok(found) => found,
                 // No such collection, no such object.
                 Err(Fault::Refused(_)) => Vec::new(),

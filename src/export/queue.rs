@@ -137,6 +137,10 @@ impl Queue {
         first(Resource::User).into_iter().chain(first(Resource::Group)).min()
     }
 
+    pub fn contains(&self, object: Uuid) -> bool {
+        self.items.contains_key(&object)
+    }
+
     pub fn len(&self) -> usize {
         self.items.len()
     }

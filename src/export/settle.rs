@@ -64,15 +64,19 @@ impl<T: Target> Worker<T> {
         }
         if self.links.remote_id(object).map(str::to_owned) != before {
             let snapshot = self.directory.read();
-            self.ask_referrers(&snapshot, object);
+            self.ask_referrers(&snapshot, object, super::queue::Cause::default());
         }
     }
 
     fn failed(&mut self, object: Uuid, old: Option<&LinkRow>, row: Option<LinkRow>, planned: &Planned, fault: &Fault) {
         let now = (self.clock)();
         let row = row.unwrap_or_else(|| LinkRow::new(planned.resource));
-        let remedy = fault.remedy();
+        let remedy = match fault {
+            Fault::Taken { by } if !self.queue.contains(*by) && row.attempt >= TAKEN_ATTEMPTS => Remedy::Never,
+            other => other.remedy(),
+        };
         self.board.change(|status| status.last_error = Some(fault.to_string()));
+        self.links.set_refs(object, helpers(planned, fault));
         match remedy {
             Remedy::Repair => {
                 // Nothing is the object's fault; but what was reached is kept.
@@ -103,7 +107,7 @@ impl<T: Target> Worker<T> {
             next_attempt: Some(due),
             last_error: Some(fault.to_string()),
             refused: None,
-            refs: planned.refs.clone(),
+            refs: helpers(planned, fault),
             dangling: !planned.absent.is_empty(),
             ..row
         };
@@ -159,6 +163,18 @@ impl<T: Target> Worker<T> {
     }
 }
 
+/// How often a name that another of our objects holds is asked for, once that one has settled.
+const TAKEN_ATTEMPTS: u32 = 4;
+
+/// Entries whose changes may help: those in the document, and who holds the name.
+fn helpers(planned: &Planned, fault: &Fault) -> Vec<Uuid> {
+    let holder = match fault {
+        Fault::Taken { by } => Some(*by),
+        _ => None,
+    };
+    planned.refs.iter().copied().chain(holder).collect()
+}
+
 /// The row with what is known of the target's side; `None` if the target does not have it and no
 /// entry wants it.
 fn placed(old: Option<LinkRow>, planned: &Planned, place: &Place) -> Option<LinkRow> {
@@ -201,7 +217,7 @@ fn refused(row: LinkRow, planned: &Planned, fault: &Fault) -> LinkRow {
         next_attempt: None,
         last_error: Some(fault.to_string()),
         refused: Some(planned.checksum),
-        refs: planned.refs.clone(),
+        refs: helpers(planned, fault),
         dangling: !planned.absent.is_empty(),
         ..row
     }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{future::Future, time::Duration};
+use uuid::Uuid;
 
 /// A SCIM resource as JSON. Kept in one spelling: see [`canonical`].
 pub type Document = serde_json::Map<String, serde_json::Value>;
@@ -56,6 +57,9 @@ pub enum Fault {
     NotFound,
     #[error("the target answered 409: {0}")]
     Conflict(String),
+    /// The name belongs to the object that carries another of our entries.
+    #[error("the target has this name for entry {by}")]
+    Taken { by: Uuid },
     /// An answer that may be another one later.
     #[error("the target answered {status}{}", wait_text(.retry_after))]
     Busy { status: u16, retry_after: Option<Duration> },
@@ -93,7 +97,8 @@ impl Fault {
             // 429 counts requests of the whole client (RFC 6585 section 4); the others say that
             // nobody is behind the door.
             Fault::Busy { status: 429 | 502 | 503 | 504, .. } | Fault::Unreachable(_) => Remedy::Pause,
-            Fault::Busy { .. } | Fault::NotFound => Remedy::Later,
+            // Names move between entries: the other one may be about to give it up.
+            Fault::Busy { .. } | Fault::NotFound | Fault::Taken { .. } => Remedy::Later,
             Fault::Closed(_) => Remedy::Repair,
             Fault::Conflict(_) | Fault::Refused(_) => Remedy::Never,
         }
@@ -116,6 +121,7 @@ impl Fault {
         match self {
             Fault::NotFound => "not_found",
             Fault::Conflict(_) => "conflict",
+            Fault::Taken { .. } => "taken",
             Fault::Busy { .. } => "busy",
             Fault::Unreachable(_) => "unreachable",
             Fault::Closed(_) => "closed",

@@ -7,7 +7,7 @@ use super::{
     mapping::Rules,
     pause::Pause,
     plan::{self, Planned, Work},
-    push::{self, Done, Manner},
+    push::{self, Done, Manner, Subject},
     queue::{Cause, Queue},
     save::Report,
     scope::Scopes,
@@ -268,10 +268,10 @@ impl<T: Target> Worker<T> {
             Work::Create(_) | Work::Update { .. } | Work::Delete { .. } | Work::Sweep(_) => {
                 let work = std::mem::replace(&mut planned.work, Work::Leave);
                 let (target, manner) = (Arc::clone(&self.target), self.settings.manner);
+                let subject = Subject { object, resource: planned.resource, claims: self.links.claims.clone() };
                 let task = async move {
                     let began = Instant::now();
-                    let external_id = object.to_string();
-                    let done = push::carry_out(target.as_ref(), planned.resource, &external_id, work, manner).await;
+                    let done = push::carry_out(target.as_ref(), subject, work, manner).await;
                     Event::Pushed(Box::new(Pushed { object, planned, done, elapsed: began.elapsed() }))
                 };
                 let handle = self.tasks.spawn(task);
