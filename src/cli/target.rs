@@ -18,6 +18,8 @@ pub async fn status(settings: &Settings, json: bool) -> anyhow::Result<()> {
     let cell = |row: &Value, key: &str| match row.get(key) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        // {"stopped": why}: the reason is the last error, which has a column of its own.
+        Some(Value::Object(named)) => named.keys().cloned().collect(),
         Some(other) => other.to_string(),
     };
     let mut table: Vec<Vec<String>> = vec![columns.iter().map(ToString::to_string).collect()];

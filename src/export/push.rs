@@ -6,7 +6,9 @@ use super::{
     plan::Work,
     target::{Document, Fault, Key, Remote, Resource, Stopped, Target},
 };
+use crate::directory::Snapshot;
 use serde_json::Value;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Which objects of the target may become ours though someone else made them (`match`).
@@ -59,11 +61,12 @@ pub struct Subject {
     pub object: Uuid,
     pub resource: Resource,
     pub claims: Claims,
+    pub snapshot: Arc<Snapshot>,
 }
 
 pub async fn carry_out<T: Target>(target: &T, subject: Subject, work: Work, manner: Manner) -> Done {
-    let Subject { object, resource, claims } = subject;
-    let push = Push { target, resource, object, external_id: object.to_string(), claims, manner };
+    let Subject { object, resource, claims, snapshot } = subject;
+    let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
     match work {
         Work::Create(document) => push.create(document, "create").await,
         Work::Update { id, before, after } => push.update(id, before, after).await,
@@ -84,6 +87,7 @@ struct Push<'a, T> {
     object: Uuid,
     external_id: String,
     claims: Claims,
+    snapshot: Arc<Snapshot>,
     manner: Manner,
 }
 
@@ -193,6 +197,10 @@ impl<T: Target> Push<'_, T> {
         if let Some(by) = self.other_owner(&remote) {
             return Err(Fault::Taken { by });
         }
+        // Perhaps an entry that has just gone, and whose object is about to.
+        if let Some(by) = carried(&remote).filter(|_| self.manner.matching == Match::Verified) {
+            return Err(Fault::Taken { by });
+        }
         let carries = remote.document.get("externalId").and_then(Value::as_str).unwrap_or_default();
         if self.manner.matching == Match::Verified && !carries.is_empty() {
             return Err(Fault::Refused(format!(
@@ -202,16 +210,19 @@ impl<T: Target> Push<'_, T> {
         Ok(Some(remote))
     }
 
-    /// The entry, not this one, that an object is known to be linked with.
+    /// The entry, not this one, that an object is known to be linked with, or will be: a create
+    /// may have arrived of which we do not know yet.
     fn other_owner(&self, remote: &Remote) -> Option<Uuid> {
-        self.claims.owner(self.resource, &remote.id).filter(|owner| *owner != self.object)
+        let linked = self.claims.owner(self.resource, &remote.id);
+        let exists = |uuid: &Uuid| self.snapshot.by_uuid(*uuid).is_some();
+        linked.or_else(|| carried(remote).filter(exists)).filter(|owner| *owner != self.object)
     }
 
     /// Whether a conflict is one among our own objects.
     async fn explain(&self, conflict: Fault, document: &Document) -> Fault {
         let name = document.get(self.resource.name_attribute()).and_then(Value::as_str).unwrap_or_default();
         match self.target.find(self.resource, Key::Name(name)).await {
-            Ok(named) => match named.iter().find_map(|remote| self.other_owner(remote)) {
+            Ok(named) => match named.iter().find_map(|r| self.other_owner(r).or_else(|| carried(r))) {
                 Some(by) => Fault::Taken { by },
                 // Free by now: it was ours a moment ago.
                 None if named.is_empty() => Fault::Taken { by: self.object },
@@ -239,6 +250,11 @@ impl<T: Target> Push<'_, T> {
         }
         Done { action: "sweep", place: Place::Gone, fault: None }
     }
+}
+
+/// The externalId, if it is one that we could have given.
+fn carried(remote: &Remote) -> Option<Uuid> {
+    remote.document.get("externalId").and_then(Value::as_str)?.parse().ok()
 }
 
 /// An `active` that is not ours to say stays as it is.

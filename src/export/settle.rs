@@ -73,6 +73,7 @@ impl<T: Target> Worker<T> {
         let row = row.unwrap_or_else(|| LinkRow::new(planned.resource));
         let remedy = match fault {
             Fault::Taken { by } if !self.queue.contains(*by) && row.attempt >= TAKEN_ATTEMPTS => Remedy::Never,
+            Fault::Taken { by } if row.attempt > 0 && !self.is_known(*by) => Remedy::Never,
             other => other.remedy(),
         };
         self.board.change(|status| status.last_error = Some(fault.to_string()));
@@ -113,6 +114,13 @@ impl<T: Target> Worker<T> {
         };
         self.store(object, old, row);
         self.queue.retry(object, due);
+    }
+
+    /// Whether this could be the entry of an object that we have made.
+    fn is_known(&self, object: Uuid) -> bool {
+        self.queue.contains(object)
+            || self.links.get(object).is_some()
+            || self.directory.read().by_uuid(object).is_some()
     }
 
     fn store(&mut self, object: Uuid, old: Option<&LinkRow>, row: LinkRow) {

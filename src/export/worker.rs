@@ -268,7 +268,8 @@ impl<T: Target> Worker<T> {
             Work::Create(_) | Work::Update { .. } | Work::Delete { .. } | Work::Sweep(_) => {
                 let work = std::mem::replace(&mut planned.work, Work::Leave);
                 let (target, manner) = (Arc::clone(&self.target), self.settings.manner);
-                let subject = Subject { object, resource: planned.resource, claims: self.links.claims.clone() };
+                let subject =
+                    Subject { object, resource: planned.resource, claims: self.links.claims.clone(), snapshot };
                 let task = async move {
                     let began = Instant::now();
                     let done = push::carry_out(target.as_ref(), subject, work, manner).await;
