@@ -25,6 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    raise_file_limit();
     let metrics = telemetry::metrics()?;
     let built = settings.build()?;
     let clock = clock::system();
@@ -84,10 +85,13 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     wait_for_signal().await?;
     tracing::info!("stopping");
     stop.cancel();
-    fronts.wait().await;
+    // Twice the time that sessions get: what is still there then must not keep us from closing.
+    let limit = std::time::Duration::from_secs(built.limits.shutdown_secs.saturating_mul(2));
+    if tokio::time::timeout(limit, fronts.wait()).await.is_err() {
+        tracing::warn!("a listener did not end in time");
+    }
     exporters.stop().await;
-    drop(exporters);
-    drop(directory);
+    directory.close().await;
     tokio::task::spawn_blocking(move || writer.join()).await?;
     if let Some(path) = &settings.file.listen.ldapi {
         // A leftover socket is removed at the next start as well.
@@ -134,15 +138,20 @@ const DEMO_SUFFIX: &str = "dc=example,dc=org";
 
 async fn load_demo(directory: &Directory) -> anyhow::Result<()> {
     let mut reader = ldif::Reader::new(SHIPPED_DEMO.as_bytes());
-    let mut count = 0;
+    let mut submitted = Vec::new();
     while let Some(record) = reader.next_record() {
         let record = record.context("config/demo.ldif")?;
         let ldif::RecordKind::Add(attrs) = record.kind else { bail!("config/demo.ldif holds entries only") };
         let mut op = Op::Add { dn: Dn::parse(&record.dn)?, attrs };
         op.hash_secrets(&directory.read())?;
-        directory.submit(&Identity::Server, op).await.with_context(|| format!("config/demo.ldif, {}", record.dn))?;
-        count += 1;
+        submitted.push(async move {
+            let outcome = directory.submit(&Identity::Server, op).await;
+            outcome.with_context(|| format!("config/demo.ldif, {}", record.dn))
+        });
     }
+    let count = submitted.len();
+    // All at once: the writer takes them in this order and commits them together.
+    futures_util::future::try_join_all(submitted).await?;
     tracing::info!(entries = count, "loaded the demonstration data");
     Ok(())
 }
@@ -167,6 +176,15 @@ pub async fn add_suffix(directory: &Directory) -> anyhow::Result<()> {
     }
     directory.submit(&Identity::Server, Op::Add { dn, attrs }).await?;
     Ok(())
+}
+
+/// A connection is a file; the soft limit is often far below what the system allows.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 async fn bind(addr: std::net::SocketAddr, what: &str) -> anyhow::Result<TcpListener> {

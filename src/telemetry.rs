@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -18,7 +19,11 @@ pub fn logs(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log filter '{filter}'"))?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal();
+            let layer = fmt::layer().with_ansi(colours).with_writer(std::io::stderr).with_target(false);
+            registry.with(layer).try_init()
+        }
         LogFormat::Json => {
             let layer = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_target(false);
             registry.with(layer).try_init()

@@ -115,6 +115,7 @@ enum Job {
     Write { identity: Identity, op: Box<Op>, reply: oneshot::Sender<Result<Outcome, Error>> },
     Rows { rows: Vec<Row>, reply: oneshot::Sender<Result<(), Error>> },
     ReadLog { after: u64, max: usize, reply: oneshot::Sender<Result<Vec<(u64, Change)>, Error>> },
+    Stop,
 }
 
 /// The handle that everything above holds.
@@ -128,7 +129,7 @@ pub struct Directory {
     pub limits: Arc<Limits>,
 }
 
-/// Ends the writer: dropped senders let it finish what waits, `join` waits for that.
+/// The writer's thread. It ends after [`Directory::close`], or when the last handle is dropped.
 pub struct Writer(std::thread::JoinHandle<()>);
 
 impl Writer {
@@ -201,6 +202,12 @@ impl Directory {
     /// The rows of one target as they were at start; a second call finds none.
     pub fn take_rows(&self, target: &str) -> Vec<Row> {
         self.rows.lock().map(|mut rows| rows.remove(target).unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Lets the writer end after all that was submitted before; later submissions are refused.
+    pub async fn close(&self) {
+        // A writer that has ended already needs no stop.
+        let _ = self.jobs.send(Job::Stop).await;
     }
 
     /// False once a commit failed: reads go on, writes are refused until a restart.

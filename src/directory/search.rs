@@ -4,7 +4,7 @@
 use super::{EntryId, Error, Node, Snapshot, View, index::Candidates};
 use crate::{
     access::{Grants, Right},
-    dn::Dn,
+    dn::{Dn, DnKey},
     filter::{Filter, Target},
 };
 use std::sync::Arc;
@@ -82,6 +82,10 @@ fn named_entry(filter: &Filter, snapshot: &Snapshot) -> Option<Vec<EntryId>> {
         Filter::Equal(target, key) if is(target, known.entry_uuid) => {
             let uuid = uuid::Uuid::from_slice(key).ok()?;
             Some(snapshot.by_uuid(uuid).map(|n| n.id).into_iter().collect())
+        }
+        Filter::Equal(target, key) if is(target, known.entry_dn) => {
+            let key = DnKey::from_bytes(key)?;
+            Some(snapshot.find(&key).map(|n| n.id).into_iter().collect())
         }
         Filter::And(parts) => parts.iter().find_map(|p| named_entry(p, snapshot)),
         Filter::Or(parts) if !parts.is_empty() => {

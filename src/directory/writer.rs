@@ -32,6 +32,12 @@ pub(super) struct Writer<D> {
     pub cursors: HashMap<SmolStr, u64>,
 }
 
+#[derive(PartialEq, Eq)]
+enum Turn {
+    GoOn,
+    Last,
+}
+
 /// Answers that wait for the commit; refusals too, since they may rest on a neighbour's change.
 enum Answer {
     Write(oneshot::Sender<Result<Outcome, Error>>, Result<Outcome, Error>),
@@ -48,15 +54,18 @@ impl<D: Disk> Writer<D> {
                     Err(_) => break,
                 }
             }
-            self.turn(jobs);
+            if self.turn(jobs) == Turn::Last {
+                return;
+            }
         }
     }
 
-    fn turn(&mut self, jobs: Vec<Job>) {
+    fn turn(&mut self, jobs: Vec<Job>) -> Turn {
         let mut work = Snapshot::clone(&self.current.load());
         let before = work.head;
         let mut group = Group::default();
         let mut answers = Vec::with_capacity(jobs.len());
+        let mut turn = Turn::GoOn;
         for job in jobs {
             match job {
                 Job::Write { identity, op, reply } => {
@@ -77,10 +86,12 @@ impl<D: Disk> Writer<D> {
                     // The reader may be gone: then nobody wants the answer.
                     let _ = reply.send(self.read_log(after, max));
                 }
+                Job::Stop => turn = Turn::Last,
             }
         }
         if group.is_empty() {
-            return answer_all(answers, &Ok(()));
+            answer_all(answers, &Ok(()));
+            return turn;
         }
         let jobs = group.puts.len() + group.deletes.len();
         match self.disk.commit(before, &group) {
@@ -105,6 +116,7 @@ impl<D: Disk> Writer<D> {
                 answer_all(answers, &Err(if full { Failure::Full } else { Failure::Broken }));
             }
         }
+        turn
     }
 
     fn write(&self, work: &mut Snapshot, group: &mut Group, identity: &Identity, op: Op) -> Result<Outcome, Error> {

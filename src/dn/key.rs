@@ -58,6 +58,17 @@ impl DnKey {
         self.0.get(1..).map(|rest| DnKey(rest.to_vec()))
     }
 
+    /// The key that [`DnKey::to_bytes`] made these bytes of.
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut rdns = Vec::new();
+        while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+            let (rdn, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rdns.push(RdnKey(rdn.into()));
+            bytes = rest;
+        }
+        bytes.is_empty().then_some(DnKey(rdns))
+    }
+
     /// One string of bytes for the whole name, as an index key.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -13,7 +13,8 @@ pub struct Operational {
     pub modifier: SmolStr,
     /// Name of the structural object class (RFC 4512 section 2.4.2).
     pub structural: SmolStr,
-    /// Journal number of the last change to the user attributes or the name.
+    /// Journal number of the last change that targets have to hear of: to the user attributes, the
+    /// name, or the axes by a writer. Reports of the targets themselves leave it as it is.
     pub changed: u64,
     /// Only identities have them.
     pub axes: Option<Axes>,

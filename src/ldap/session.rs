@@ -103,13 +103,13 @@ impl Session {
         let (mut unflushed, mut progress) = (false, Instant::now());
         let mut stopping = false;
         loop {
-            codec.limit = match *self.identity {
-                Identity::Anonymous => limits.message_bytes_anonymous,
-                _ => limits.message_bytes,
-            };
             // Requests that have come already are taken before more is read.
             let mut quiet = true;
             while !stopping && running.len() < limits.in_flight {
+                codec.limit = match *self.identity {
+                    Identity::Anonymous => limits.message_bytes_anonymous,
+                    _ => limits.message_bytes,
+                };
                 let frame = match codec.decode(&mut incoming) {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,

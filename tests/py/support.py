@@ -53,13 +53,15 @@ limits: {limits}
 class Server:
     """One server process on free ports, with a folder of its own."""
 
-    def __init__(self, folder, release="automatic", access=None, limits="{}", flags=(), log_format="text"):
+    def __init__(self, folder, release="automatic", access=None, limits="{}", flags=(), log_format="text",
+                 env=None):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.config = self.folder / "vestibule.yml"
         self.log_path = self.folder / "server.log"
         self.flags = list(flags)
         self.log_format = log_format
+        self.own_env = env or {}
         self.process = None
         (self.folder / "targets").mkdir(parents=True, exist_ok=True)
         (self.folder / "certs").mkdir(exist_ok=True)
@@ -70,7 +72,7 @@ class Server:
     def env(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("VESTIBULE_", "LDAP"))}
         env.update(VESTIBULE_ADMIN_PASSWORD=ADMIN_PASSWORD, VESTIBULE_ADMIN_TOKEN=TOKEN)
-        return env
+        return env | self.own_env
 
     @property
     def serve_command(self):

@@ -79,8 +79,8 @@ def test_supann_is_whole(parsed):
     assert len(supann) == 65
     assert all(a.names and a.names[0].startswith("supann") for a in supann)
     classes = {n: parsed.get_obj(ldap.schema.ObjectClass, f"1.3.6.1.4.1.7135.1.2.2.{n}").names[0] for n in range(1, 7)}
-    assert classes == {1: "supannPerson", 2: "supannOrg", 3: "supannEntite", 4: "supannFCPerson", 5: "supannGroupe",
-                       6: "supannCMS"}
+    assert classes == {1: "supannPerson", 2: "supannOrg", 3: "supannEntite", 4: "supannFCPerson", 5: "supannCMS",
+                       6: "supannGroupe"}
 
 
 # Identifiers that clients are known to rely on (RFC 4519, RFC 2798, supann 2021, eduPerson, SCHAC).
