@@ -20,11 +20,16 @@ use std::{
     path::Path,
     sync::Arc,
 };
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    // First of all: a stop that comes while we start must be an orderly one, too.
+    let mut stopped = Signals::listen()?;
     raise_file_limit();
     let metrics = telemetry::metrics()?;
     let built = settings.build()?;
@@ -82,7 +87,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     hint(&settings, ldap_addr);
 
-    wait_for_signal().await?;
+    stopped.wait().await;
     tracing::info!("stopping");
     stop.cancel();
     // Twice the time that sessions get: what is still there then must not keep us from closing.
@@ -227,13 +232,21 @@ fn hint(settings: &Settings, ldap: std::net::SocketAddr) {
     eprintln_once(&format!("try: ldapsearch -x -H ldap://{ldap} {who} -b {suffix} '(sn=martin)'"));
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught from the moment this is made.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod listener;
 mod message;
 mod ops;
 mod outbox;
+mod pipe;
 mod result;
 mod rootdse;
 mod session;

@@ -6,7 +6,10 @@ use ldap3_proto::{
     LdapCodec,
     proto::{LdapMsg, LdapOp},
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::sync::Notify;
 use tokio_util::codec::Encoder;
 
@@ -17,6 +20,8 @@ pub struct Outbox {
     filled: Notify,
     /// Something was taken.
     drained: Notify,
+    /// Nobody listens any more.
+    discarded: AtomicBool,
 }
 
 /// Above this an operation waits before it appends more.
@@ -25,6 +30,9 @@ const HIGH_WATER: usize = 256 << 10;
 impl Outbox {
     /// Appends bytes that are whole messages.
     pub fn push(&self, message: &[u8]) {
+        if self.discarded.load(Ordering::Acquire) {
+            return;
+        }
         self.lock().extend_from_slice(message);
         self.filled.notify_one();
     }
@@ -45,6 +53,12 @@ impl Outbox {
         bytes
     }
 
+    /// From now on everything is thrown away, and nothing waits for room.
+    pub fn discard(&self) {
+        self.discarded.store(true, Ordering::Release);
+        drop(self.take());
+    }
+
     pub async fn filled(&self) {
         self.filled.notified().await;
     }
@@ -53,7 +67,7 @@ impl Outbox {
     pub async fn room(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.lock().len() < HIGH_WATER {
+            if self.lock().len() < HIGH_WATER || self.discarded.load(Ordering::Acquire) {
                 return;
             }
             drained.await;

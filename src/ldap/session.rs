@@ -8,10 +8,10 @@ use super::{
     message::{Kind, Message, Request},
     ops::{self, Call, Done},
     outbox::Outbox,
+    pipe::{Event, Pipe},
     result, rootdse,
 };
 use crate::{access::Identity, names};
-use bytes::{Buf, BytesMut};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResultCode as Code};
 use std::{
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::{codec::Decoder, sync::CancellationToken};
 
 pub struct Session {
@@ -41,11 +41,21 @@ pub enum Ended<S> {
 /// What a received message means for the loop.
 enum Next {
     Go,
+    /// Nothing more is read; what is under way ends and is answered.
+    LastWords,
+    /// The rest is of no use to anyone.
     Close,
     StartTls,
 }
 
-type Running<'a> = FuturesUnordered<BoxFuture<'a, Done>>;
+/// What is under way on one stream.
+struct Work {
+    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    abandon: HashMap<i32, CancellationToken>,
+    outbox: Arc<Outbox>,
+    /// A bind or StartTLS that waits for the others to end; nothing is taken in behind it.
+    barrier: Option<(Call, Request)>,
+}
 
 impl Session {
     pub fn new(shared: Arc<Shared>, peer: String, secure: bool) -> Self {
@@ -64,236 +74,195 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let (mut reader, mut writer) = tokio::io::split(stream);
-        let outbox = Arc::new(Outbox::default());
-        let next = self.serve(&mut reader, &mut writer, &outbox, stop).await;
-        let flushed = self.flush(&mut writer, outbox.take()).await;
-        match next {
-            Next::StartTls if flushed => Ended::StartTls(reader.unsplit(writer)),
-            _ => {
-                // The peer may have closed already; then there is nothing to shut down.
-                let _ = writer.shutdown().await;
-                tracing::debug!(conn = self.connection, operations = self.operations, "closed");
-                Ended::Closed
-            }
+        let mut pipe = Pipe::new(stream, Duration::from_secs(self.shared.options.limits.write_secs));
+        let mut work = Work {
+            running: FuturesUnordered::new(),
+            abandon: HashMap::new(),
+            outbox: Arc::new(Outbox::default()),
+            barrier: None,
+        };
+        let next = self.serve(&mut pipe, &mut work, stop).await;
+        let heard = pipe.drain(&work.outbox).await;
+        // What was asked for before the client left is still done, though nobody hears of it.
+        work.outbox.discard();
+        while let Some(done) = work.running.next().await {
+            self.log(&done);
         }
+        if matches!(next, Next::StartTls) && heard {
+            return Ended::StartTls(pipe.into_stream());
+        }
+        pipe.shutdown().await;
+        tracing::debug!(conn = self.connection, operations = self.operations, "closed");
+        Ended::Closed
     }
 
-    async fn serve<S>(
-        &mut self,
-        reader: &mut ReadHalf<S>,
-        writer: &mut WriteHalf<S>,
-        outbox: &Arc<Outbox>,
-        stop: &CancellationToken,
-    ) -> Next
+    async fn serve<S>(&mut self, pipe: &mut Pipe<S>, work: &mut Work, stop: &CancellationToken) -> Next
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let limits = Arc::clone(&self.shared.options.limits);
         let mut codec = Codec { limit: limits.message_bytes_anonymous, filter_depth: limits.filter_depth };
-        let mut incoming = BytesMut::with_capacity(READ_BUFFER);
-        let mut outgoing = BytesMut::new();
-        let mut running: Running<'static> = FuturesUnordered::new();
-        let mut abandon: HashMap<i32, CancellationToken> = HashMap::new();
-        let idle = match limits.idle_secs {
-            0 => Duration::MAX,
-            secs => Duration::from_secs(secs),
-        };
-        let write_limit = Duration::from_secs(limits.write_secs);
-        let (mut unflushed, mut progress) = (false, Instant::now());
-        let mut stopping = false;
+        let mut reading = true;
         loop {
-            // Requests that have come already are taken before more is read.
-            let mut quiet = true;
-            while !stopping && running.len() < limits.in_flight {
-                codec.limit = match *self.identity {
-                    Identity::Anonymous => limits.message_bytes_anonymous,
-                    _ => limits.message_bytes,
-                };
-                let frame = match codec.decode(&mut incoming) {
-                    Ok(Some(frame)) => frame,
-                    Ok(None) => break,
-                    Err(broken) => return self.disconnect(&broken, outbox),
-                };
-                quiet = false;
-                match self.receive(frame, outbox, &mut running, &mut abandon).await {
+            if let Some((call, request)) = work.barrier.take_if(|_| work.running.is_empty()) {
+                match self.alone(call, request).await {
                     Next::Go => {}
                     end => return end,
                 }
             }
-            if outgoing.is_empty() {
-                outgoing = outbox.take();
-                if !outgoing.is_empty() && !unflushed {
-                    progress = Instant::now();
-                }
-            }
-            if stopping && running.is_empty() && outgoing.is_empty() && !unflushed {
-                notice(outbox, Code::Unavailable, "the server is stopping");
-                return Next::Close;
-            }
-            let may_read = !stopping && running.len() < limits.in_flight;
-            tokio::select! {
-                biased;
-                sent = send(writer, &outgoing), if unflushed || !outgoing.is_empty() => match sent {
-                    Ok(Sent::Bytes(n)) if n > 0 => {
-                        outgoing.advance(n);
-                        // A TLS stream may hold some of it back until it is flushed.
-                        unflushed = true;
-                        progress = Instant::now();
-                    }
-                    Ok(Sent::Flushed) => unflushed = false,
-                    _ => return Next::Close,
-                },
-                () = tokio::time::sleep_until((progress + write_limit).into()), if unflushed || !outgoing.is_empty() => {
-                    tracing::info!({ names::CONN } = self.connection, peer = self.peer, "the client does not read its answers");
-                    return Next::Close;
-                }
-                Some(done) = running.next(), if !running.is_empty() => {
-                    abandon.remove(&done.id);
-                    self.log(&done);
-                }
-                () = outbox.filled(), if outgoing.is_empty() => {}
-                read = reader.read_buf(&mut incoming), if may_read => match read {
-                    Ok(n) if n > 0 => {}
-                    _ => {
-                        // The client is gone; what it asked for still runs to its end.
-                        while running.next().await.is_some() {}
+            // Requests that have come already are taken before more is read.
+            let mut quiet = true;
+            while reading && work.barrier.is_none() && work.running.len() < limits.in_flight {
+                codec.limit = match *self.identity {
+                    Identity::Anonymous => limits.message_bytes_anonymous,
+                    _ => limits.message_bytes,
+                };
+                let frame = match codec.decode(&mut pipe.incoming) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => break,
+                    Err(broken) => {
+                        self.disconnect(&broken, &work.outbox);
                         return Next::Close;
                     }
+                };
+                quiet = false;
+                match self.receive(frame, work) {
+                    Next::Go => {}
+                    Next::LastWords => reading = false,
+                    end => return end,
+                }
+            }
+            if work.barrier.is_some() && work.running.is_empty() {
+                continue;
+            }
+            pipe.load(&work.outbox);
+            let at_rest = work.running.is_empty() && pipe.is_drained();
+            if !reading && at_rest {
+                if stop.is_cancelled() {
+                    notice(&work.outbox, Code::Unavailable, "the server is stopping");
+                }
+                return Next::Close;
+            }
+            let may_read = reading && work.barrier.is_none() && work.running.len() < limits.in_flight;
+            tokio::select! {
+                biased;
+                event = pipe.next(may_read) => match event {
+                    Event::Moved => {}
+                    Event::Ended => reading = false,
+                    Event::Lost => return Next::Close,
                 },
-                () = tokio::time::sleep(idle), if quiet && running.is_empty() && idle != Duration::MAX => {
-                    notice(outbox, Code::Unavailable, "the connection was idle for too long");
+                Some(done) = work.running.next(), if !work.running.is_empty() => {
+                    work.abandon.remove(&done.id);
+                    self.log(&done);
+                }
+                () = work.outbox.filled(), if pipe.is_drained() => {}
+                () = tokio::time::sleep(Duration::from_secs(limits.idle_secs)), if limits.idle_secs > 0 && quiet && at_rest => {
+                    notice(&work.outbox, Code::Unavailable, "the connection was idle for too long");
                     return Next::Close;
                 }
-                () = stop.cancelled(), if !stopping => stopping = true,
+                () = stop.cancelled(), if reading => reading = false,
             }
         }
     }
 
-    async fn receive(
-        &mut self,
-        frame: Frame,
-        outbox: &Arc<Outbox>,
-        running: &mut Running<'static>,
-        abandon: &mut HashMap<i32, CancellationToken>,
-    ) -> Next {
+    /// Takes one message in: starts it, or keeps it until it can run alone.
+    fn receive(&mut self, frame: Frame, work: &mut Work) -> Next {
         self.operations += 1;
         let message = match frame {
             Frame::Good(message) => *message,
-            Frame::Bad { id, kind, reason } => {
-                tracing::info!({ names::CONN } = self.connection, { names::MSGID } = id, reason, "malformed request");
-                let answer = result::result(Code::ProtocolError, reason);
-                match kind.and_then(|kind| result::response(kind, answer)) {
-                    Some(response) => outbox.send(id, response),
-                    None => {
-                        notice(outbox, Code::ProtocolError, reason);
-                        return Next::Close;
-                    }
-                }
-                return Next::Go;
-            }
+            Frame::Bad { id, kind, reason } => return self.malformed(id, kind, reason, &work.outbox),
         };
         let Message { id, request, controls } = message;
-        let kind = request.kind();
-        // Neither has a response that could refuse it.
-        let refusable = !matches!(kind, Kind::Unbind | Kind::Abandon);
-        if let Some(oid) = controls::unsupported(&controls).filter(|_| refusable) {
-            let text = format!("critical control {oid} is not supported");
-            let done = Done {
-                id,
-                kind,
-                code: Code::UnavailableCriticalExtension,
-                entries: 0,
-                started: Instant::now(),
-                detail: text.clone(),
-            };
-            if let Some(response) = result::response(kind, result::result(Code::UnavailableCriticalExtension, text)) {
-                outbox.send(id, response);
-            }
-            self.log(&done);
-            return Next::Go;
-        }
         let call = Call {
             shared: Arc::clone(&self.shared),
-            outbox: Arc::clone(outbox),
+            outbox: Arc::clone(&work.outbox),
             identity: Arc::clone(&self.identity),
             secure: self.secure,
             id,
             abandoned: CancellationToken::new(),
             started: Instant::now(),
         };
+        let kind = request.kind();
+        // Unbind and abandon have no response that could refuse a control.
+        let refusable = !matches!(kind, Kind::Unbind | Kind::Abandon);
+        if let Some(oid) = controls::unsupported(&controls).filter(|_| refusable) {
+            let text = format!("critical control {oid} is not supported");
+            let refused = result::result(Code::UnavailableCriticalExtension, text.clone());
+            self.log(&call.answer(kind, refused, text));
+            return Next::Go;
+        }
         match request {
-            Request::Unbind => Next::Close,
+            Request::Unbind => {
+                work.abandon.values().for_each(CancellationToken::cancel);
+                Next::LastWords
+            }
             Request::Abandon(target) => {
-                if let Some(token) = abandon.get(&target) {
+                if let Some(token) = work.abandon.get(&target) {
                     token.cancel();
                 }
                 Next::Go
             }
-            Request::Bind { version, name, auth } => {
-                self.finish(running, abandon).await;
-                // Whatever comes of it, the old identity is gone (RFC 4511 section 4.2.1).
-                self.identity = Arc::new(Identity::Anonymous);
-                let (identity, done) = ops::bind::bind(&call, version, &name, auth).await;
-                self.identity = Arc::new(identity);
-                self.log(&done);
+            request if runs_alone(&request) => {
+                work.barrier = Some((call, request));
                 Next::Go
-            }
-            Request::Extended { name, .. } if name == rootdse::START_TLS => {
-                self.finish(running, abandon).await;
-                let refusal = if self.secure {
-                    Some((Code::OperationsError, "TLS is established already"))
-                } else if self.shared.options.tls.is_none() {
-                    Some((Code::Unavailable, "no certificate is configured"))
-                } else {
-                    None
-                };
-                let accepted = refusal.is_none();
-                let (code, text) = refusal.unwrap_or((Code::Success, ""));
-                outbox.send(
-                    id,
-                    LdapOp::ExtendedResponse(LdapExtendedResponse {
-                        res: result::result(code.clone(), text),
-                        name: Some(rootdse::START_TLS.to_owned()),
-                        value: None,
-                    }),
-                );
-                self.log(&Done {
-                    id,
-                    kind: Kind::Extended,
-                    code,
-                    entries: 0,
-                    started: call.started,
-                    detail: "StartTLS".to_owned(),
-                });
-                if accepted { Next::StartTls } else { Next::Go }
             }
             request => {
-                abandon.insert(id, call.abandoned.clone());
-                running.push(Box::pin(ops::run(call, request)));
+                work.abandon.insert(id, call.abandoned.clone());
+                work.running.push(Box::pin(ops::run(call, request)));
                 Next::Go
             }
         }
     }
 
-    /// Lets everything under way end.
-    async fn finish(&self, running: &mut Running<'static>, abandon: &mut HashMap<i32, CancellationToken>) {
-        while let Some(done) = running.next().await {
-            abandon.remove(&done.id);
+    /// Bind and StartTLS, with nothing else under way (RFC 4511 sections 4.2.1 and 4.14.1).
+    async fn alone(&mut self, call: Call, request: Request) -> Next {
+        if let Request::Bind { version, name, auth } = request {
+            // Whatever comes of it, the old identity is gone.
+            self.identity = Arc::new(Identity::Anonymous);
+            let (identity, done) = ops::bind::bind(&call, version, &name, auth).await;
+            self.identity = Arc::new(identity);
             self.log(&done);
+            return Next::Go;
+        }
+        let refusal = if self.secure {
+            Some((Code::OperationsError, "TLS is established already"))
+        } else if self.shared.options.tls.is_none() {
+            Some((Code::Unavailable, "no certificate is configured"))
+        } else {
+            None
+        };
+        let accepted = refusal.is_none();
+        let (code, text) = refusal.unwrap_or((Code::Success, ""));
+        call.outbox.send(
+            call.id,
+            LdapOp::ExtendedResponse(LdapExtendedResponse {
+                res: result::result(code.clone(), text),
+                name: Some(rootdse::START_TLS.to_owned()),
+                value: None,
+            }),
+        );
+        self.log(&call.done(Kind::Extended, code, 0, "StartTLS".to_owned()));
+        if accepted { Next::StartTls } else { Next::Go }
+    }
+
+    fn malformed(&self, id: i32, kind: Option<Kind>, reason: &'static str, outbox: &Outbox) -> Next {
+        tracing::info!({ names::CONN } = self.connection, { names::MSGID } = id, reason, "malformed request");
+        let answer = result::result(Code::ProtocolError, reason);
+        match kind.and_then(|kind| result::response(kind, answer)) {
+            Some(response) => {
+                outbox.send(id, response);
+                Next::Go
+            }
+            None => {
+                notice(outbox, Code::ProtocolError, reason);
+                Next::Close
+            }
         }
     }
 
-    fn disconnect(&self, broken: &Broken, outbox: &Outbox) -> Next {
+    fn disconnect(&self, broken: &Broken, outbox: &Outbox) {
         tracing::info!({ names::CONN } = self.connection, peer = self.peer, reason = %broken, "broken frame");
         notice(outbox, Code::ProtocolError, &broken.to_string());
-        Next::Close
-    }
-
-    async fn flush<S: AsyncWrite + Unpin>(&self, writer: &mut S, bytes: BytesMut) -> bool {
-        let limit = Duration::from_secs(self.shared.options.limits.write_secs);
-        let written = async { writer.write_all(&bytes).await.is_ok() && writer.flush().await.is_ok() };
-        tokio::time::timeout(limit, written).await.unwrap_or(false)
     }
 
     /// The one line that closes each operation.
@@ -327,22 +296,13 @@ impl Session {
     }
 }
 
-enum Sent {
-    Bytes(usize),
-    Flushed,
-}
-
-/// Writes some of what waits or, if nothing does, flushes. Nothing is lost if it is dropped
-/// before it ends.
-async fn send<S: AsyncWrite + Unpin>(writer: &mut S, bytes: &[u8]) -> std::io::Result<Sent> {
-    if bytes.is_empty() {
-        writer.flush().await.map(|()| Sent::Flushed)
-    } else {
-        writer.write(bytes).await.map(Sent::Bytes)
+fn runs_alone(request: &Request) -> bool {
+    match request {
+        Request::Bind { .. } => true,
+        Request::Extended { name, .. } => name == rootdse::START_TLS,
+        _ => false,
     }
 }
-
-const READ_BUFFER: usize = 8 << 10;
 
 /// Notice of disconnection (RFC 4511 section 4.4.1).
 fn notice(outbox: &Outbox, code: Code, text: &str) {
