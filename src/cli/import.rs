@@ -83,7 +83,7 @@ async fn into_store(
         _ => error,
     })?;
     let mut counts = Counts::default();
-    let mut pending: VecDeque<(Record, JoinHandle<Result<directory::Outcome, directory::Error>>)> = VecDeque::new();
+    let mut pending: VecDeque<Submitted> = VecDeque::new();
     while let Some(record) = reader.next_record() {
         let Some(record) = rejects.readable(record, &mut counts)? else { continue };
         if pending.len() >= WINDOW {
@@ -91,8 +91,7 @@ async fn into_store(
         }
         match operation(record.clone()) {
             Ok(op) => {
-                // What a record builds on must be done before it; siblings go together.
-                if needs_order(&op) {
+                if must_wait(&record, pending.iter().map(|(r, _)| r)) {
                     while !pending.is_empty() {
                         settle(&mut pending, &mut counts, &mut rejects).await?;
                     }
@@ -112,10 +111,17 @@ async fn into_store(
     Ok(counts)
 }
 
-/// Adds of different entries do not depend on each other once their superior is there; the writer
-/// takes them in the order they were sent, so only other changes have to wait.
-fn needs_order(op: &Op) -> bool {
-    !matches!(op, Op::Add { .. })
+/// A record under way, with the task that waits for its answer.
+type Submitted = (Record, JoinHandle<Result<directory::Outcome, directory::Error>>);
+
+/// Adds of different entries may go together, unless one is the superior of the other; any other
+/// change waits for all that came before it.
+fn must_wait<'a>(record: &Record, mut pending: impl Iterator<Item = &'a Record>) -> bool {
+    let is_add = |r: &Record| matches!(r.kind, RecordKind::Add(_));
+    if !is_add(record) {
+        return pending.next().is_some();
+    }
+    pending.any(|p| !is_add(p) || is_within(&record.dn, &p.dn))
 }
 
 async fn submit(directory: Arc<Directory>, mut op: Op) -> Result<directory::Outcome, directory::Error> {
@@ -127,11 +133,7 @@ async fn submit(directory: Arc<Directory>, mut op: Op) -> Result<directory::Outc
     directory.submit(&Identity::Server, op).await
 }
 
-async fn settle(
-    pending: &mut VecDeque<(Record, JoinHandle<Result<directory::Outcome, directory::Error>>)>,
-    counts: &mut Counts,
-    rejects: &mut Rejects,
-) -> anyhow::Result<()> {
+async fn settle(pending: &mut VecDeque<Submitted>, counts: &mut Counts, rejects: &mut Rejects) -> anyhow::Result<()> {
     let Some((record, task)) = pending.pop_front() else { return Ok(()) };
     match task.await? {
         Ok(outcome) if !outcome.changed => counts.unchanged += 1,
@@ -153,19 +155,12 @@ async fn over_ldap(
     let mut pending: VecDeque<Record> = VecDeque::new();
     while let Some(record) = reader.next_record() {
         let Some(record) = rejects.readable(record, &mut counts)? else { continue };
-        // One at a time but for adds, and never past a superior that may be under way.
-        let ordered = !matches!(record.kind, RecordKind::Add(_)) || pending.iter().any(|p| is_below(&record.dn, &p.dn));
-        let limit = if ordered { 1 } else { WINDOW };
-        while pending.len() >= limit.min(client.window()) {
+        let limit = if must_wait(&record, pending.iter()) { 1 } else { client.window() };
+        while pending.len() >= limit {
             answered(client.next_reply().await?, &mut pending, &mut counts, &mut rejects)?;
         }
         client.send(&record).await?;
         pending.push_back(record);
-        if ordered {
-            while !pending.is_empty() {
-                answered(client.next_reply().await?, &mut pending, &mut counts, &mut rejects)?;
-            }
-        }
         bar.set_message(format!("{} written", counts.written));
     }
     while !pending.is_empty() {
@@ -176,8 +171,10 @@ async fn over_ldap(
     Ok(counts)
 }
 
-fn is_below(dn: &str, base: &str) -> bool {
-    dn.len() > base.len() && dn.get(dn.len() - base.len()..).is_some_and(|end| end.eq_ignore_ascii_case(base))
+/// By text alone, which is right for names that one file spells alike; a server refuses the rest.
+fn is_within(dn: &str, base: &str) -> bool {
+    let cut = dn.len().checked_sub(base.len());
+    cut.and_then(|at| dn.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(base))
 }
 
 fn answered(
