@@ -65,9 +65,9 @@
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.
-//! - **Two traits only where two implementations exist**: [`store::Disk`] (sled, memory with
-//!   faults), the export target (SCIM, memory), and [`filter::Subject`] (an entry in the tree, an
-//!   entry alone).
+//! - **A trait only where two implementations exist**: [`store::Disk`] (sled, memory with
+//!   faults), the export target (SCIM, memory), [`filter::Subject`] (an entry in the tree, an entry
+//!   alone), and the listener's `Accept` (TCP, a local socket).
 //! - **On-disk versions** are the first byte of each record: entries
 //!   [`directory::RECORD_VERSION`], the store's own layout [`store::FORMAT`].
 //!

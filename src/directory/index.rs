@@ -2,7 +2,7 @@
 //! Being sorted it serves equality, initial substrings and ordering alike; other substrings are
 //! tried on its keys, which are fewer than the entries' values.
 
-use super::snapshot::EntryId;
+use super::EntryId;
 use crate::{
     entry::Entry,
     filter::{Filter, Target},

@@ -25,7 +25,7 @@ pub use error::Error;
 pub use index::default_indexes;
 pub use record::VERSION as RECORD_VERSION;
 pub use search::{Hits, Scope, Search, Step};
-pub use snapshot::{EntryId, Node, Snapshot};
+pub use snapshot::{Node, Snapshot};
 pub use view::{SUBSCHEMA, View};
 
 use crate::{
@@ -46,6 +46,15 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
+
+/// The place of an entry in this process's memory; not stored, not stable over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId(u32);
+
+impl EntryId {
+    /// Of entries that are made up for one answer: the root DSE, the subschema entry.
+    const SYNTHETIC: EntryId = EntryId(u32::MAX);
+}
 
 /// What the directory must know to run.
 #[derive(Clone)]

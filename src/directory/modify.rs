@@ -1,14 +1,13 @@
 //! Modify (RFC 4511 section 4.6): all changes or none, the schema checked at the end.
 
 use super::{
-    ChangeKind, Error, Node, bind_changes,
-    identity::{self, Moved},
+    ChangeKind, Error, Node, bind_changes, identity,
     plan::{Context, Plan},
     secrets,
 };
 use crate::{
     dn::Dn,
-    entry::{Draft, ModKind, Operational},
+    entry::{Draft, ModKind},
     schema::{Attr, AttrId, Schema, Violations},
 };
 use smol_str::SmolStr;
@@ -54,8 +53,8 @@ pub(super) fn plan(
     }
     let changed: Vec<SmolStr> =
         changed_attributes(&original, &draft).into_iter().map(|id| schema.attribute(id).name.clone()).collect();
-    let Moved { axes, missing, diagnostic } =
-        identity::advance(context, scope, Some(&before.operational), asked, &checked, !changed.is_empty())?;
+    let moved = identity::advance(context, scope, Some(&before.operational), asked, &checked, !changed.is_empty())?;
+    let axes = moved.axes;
     if changed.is_empty() && axes == before.operational.axes {
         return Ok(Plan::unchanged(before.uuid));
     }
@@ -66,14 +65,8 @@ pub(super) fn plan(
         (true, ..) => ChangeKind::Modify(vec![SmolStr::new_static("vestibuleLifecycle")]),
         (false, ..) => ChangeKind::Modify(changed),
     };
-    let operational = Operational {
-        modified: context.now,
-        modifier: context.actor(),
-        changed: context.number,
-        axes,
-        missing,
-        ..before.operational.clone()
-    };
+    let diagnostic = moved.diagnostic.clone();
+    let operational = context.written(&before.operational, moved);
     let entry = draft.seal(before.uuid, operational, schema);
     let change = context.change(before.uuid, context.base.dn_text(node), kind);
     let node =

@@ -1,11 +1,12 @@
 //! What a change comes to, worked out before anything is touched: a plan either refuses or names
 //! the one node to put or remove. Applying a plan cannot fail.
 
-use super::{Change, ChangeKind, Error, Node, Options, Outcome, Snapshot, View};
+use super::{Change, ChangeKind, Error, Node, Options, Outcome, Snapshot, View, identity::Moved};
 use crate::{
     access::{Grants, Identity, Place, Right},
     clock::Timestamp,
     dn::{Dn, DnKey},
+    entry::Operational,
     schema::AttrId,
 };
 use smol_str::SmolStr;
@@ -84,6 +85,18 @@ impl<'a> Context<'a> {
 
     pub fn actor(&self) -> SmolStr {
         SmolStr::new(self.identity.dn())
+    }
+
+    /// The operational data of an entry after this write.
+    pub fn written(&self, before: &Operational, moved: Moved) -> Operational {
+        Operational {
+            modified: self.now,
+            modifier: self.actor(),
+            changed: self.number,
+            axes: moved.axes,
+            missing: moved.missing,
+            ..before.clone()
+        }
     }
 
     pub fn change(&self, uuid: Uuid, dn: String, kind: ChangeKind) -> Change {

@@ -4,13 +4,13 @@
 use super::{
     ChangeKind, Error, Node,
     add::put_rdn_values,
-    identity::{self, Moved},
+    identity,
     plan::{Context, Plan},
 };
 use crate::{
     access::Right,
     dn::{Dn, Rdn},
-    entry::{Draft, Operational},
+    entry::Draft,
     schema::{AttrDesc, Schema, Violations},
 };
 use std::sync::Arc;
@@ -61,20 +61,14 @@ pub(super) fn plan(
     rdns.extend_from_slice(parent_key.rdns());
     let scope = identity::scope(context.options, &crate::dn::DnKey::new(rdns), &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
-    let Moved { axes, missing, diagnostic } =
-        identity::advance(context, scope, Some(&before.operational), identity::Asked::default(), &checked, true)?;
+    let asked = identity::Asked::default();
+    let moved = identity::advance(context, scope, Some(&before.operational), asked, &checked, true)?;
 
     if parent == old_parent && *new_rdn == node.rdn && draft == Draft::of(before) {
         return Ok(Plan::unchanged(before.uuid));
     }
-    let operational = Operational {
-        modified: context.now,
-        modifier: context.actor(),
-        changed: context.number,
-        axes,
-        missing,
-        ..before.operational.clone()
-    };
+    let diagnostic = moved.diagnostic.clone();
+    let operational = context.written(&before.operational, moved);
     let entry = draft.seal(before.uuid, operational, schema);
     let old_dn = base.dn_text(node);
     let node = Node { id: node.id, parent: Some(parent), rdn: new_rdn.clone(), key, entry: Arc::new(entry) };

@@ -1,7 +1,7 @@
 //! One immutable state of the directory. Parts are persistent collections: the writer changes a
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
-use super::{Error, View, index::Index};
+use super::{EntryId, Error, View, index::Index};
 use crate::{
     access::{Grants, Right},
     dn::{Dn, DnKey, Rdn, RdnKey},
@@ -11,10 +11,6 @@ use crate::{
 use smol_str::SmolStr;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// The place of an entry in this process's memory; not stored, not stable over restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId(pub(super) u32);
 
 /// An entry in the tree.
 #[derive(Debug)]
@@ -39,11 +35,6 @@ pub struct Snapshot {
     children: imbl::OrdMap<(EntryId, RdnKey), EntryId>,
     pub(super) index: Index,
     root: Option<EntryId>,
-}
-
-impl EntryId {
-    /// Of entries that are made up for one answer: the root DSE, the subschema entry.
-    const SYNTHETIC: EntryId = EntryId(u32::MAX);
 }
 
 impl Node {

@@ -5,10 +5,10 @@ use super::{
     session::{Ended, Session},
 };
 use crate::{auth, names};
-use std::{net::SocketAddr, sync::Arc, sync::atomic::AtomicU64, time::Duration};
+use std::{sync::Arc, sync::atomic::AtomicU64, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Listeners {
     pub ldap: Option<TcpListener>,
     pub ldaps: Option<TcpListener>,
-    pub ldapi: Option<tokio::net::UnixListener>,
+    pub ldapi: Option<UnixListener>,
 }
 
 /// Serves until `stop`; then sessions get `limits.shutdown_secs` to end what they do.
@@ -34,13 +34,13 @@ pub async fn run(listeners: Listeners, options: Options, stop: CancellationToken
     });
     let tasks = TaskTracker::new();
     if let Some(listener) = listeners.ldap {
-        tasks.spawn(accept_tcp(listener, Arc::clone(&shared), Transport::Clear, tasks.clone(), stop.clone()));
+        tasks.spawn(accept(listener, Arc::clone(&shared), Transport::Clear, tasks.clone(), stop.clone()));
     }
     if let Some(listener) = listeners.ldaps {
-        tasks.spawn(accept_tcp(listener, Arc::clone(&shared), Transport::Tls, tasks.clone(), stop.clone()));
+        tasks.spawn(accept(listener, Arc::clone(&shared), Transport::Tls, tasks.clone(), stop.clone()));
     }
     if let Some(listener) = listeners.ldapi {
-        tasks.spawn(accept_unix(listener, Arc::clone(&shared), tasks.clone(), stop.clone()));
+        tasks.spawn(accept(listener, Arc::clone(&shared), Transport::Local, tasks.clone(), stop.clone()));
     }
     stop.cancelled().await;
     tasks.close();
@@ -49,14 +49,17 @@ pub async fn run(listeners: Listeners, options: Options, stop: CancellationToken
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Transport {
     Clear,
     Tls,
+    /// A socket of this machine: as good as encrypted.
+    Local,
 }
 
-async fn accept_tcp(
-    listener: TcpListener,
+/// Accepts until `stop`, and has each socket served in a task of its own.
+async fn accept<L: Accept>(
+    listener: L,
     shared: Arc<Shared>,
     transport: Transport,
     tasks: TaskTracker,
@@ -66,41 +69,44 @@ async fn accept_tcp(
         // The permit comes first: beyond the limit connections wait in the listen queue.
         let Some(permit) = permit(&shared, &stop).await else { return };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.next() => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
             Ok((socket, peer)) => {
-                let connection = tcp(socket, peer, Arc::clone(&shared), transport, permit, stop.clone());
-                tasks.spawn(connection);
+                let (shared, stop) = (Arc::clone(&shared), stop.clone());
+                tasks.spawn(async move {
+                    let _permit = permit;
+                    connection(socket, peer, shared, transport, stop).await;
+                });
             }
             Err(error) => back_off(&error).await,
         }
     }
 }
 
-async fn accept_unix(
-    listener: tokio::net::UnixListener,
-    shared: Arc<Shared>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    loop {
-        let Some(permit) = permit(&shared, &stop).await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((socket, _)) => {
-                let (shared, stop) = (Arc::clone(&shared), stop.clone());
-                tasks.spawn(async move {
-                    let _permit = permit;
-                    serve(socket, "ldapi".to_owned(), true, shared, stop).await;
-                });
-            }
-            Err(error) => back_off(&error).await,
+/// What a listener does for the loop above: sockets of the network and of this machine.
+trait Accept: Send + 'static {
+    type Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    fn next(&self) -> impl Future<Output = std::io::Result<(Self::Socket, String)>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Socket = TcpStream;
+    async fn next(&self) -> std::io::Result<(TcpStream, String)> {
+        let (socket, peer) = self.accept().await?;
+        // Answers are coalesced by the session; waiting for more would only delay them.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
         }
+        Ok((socket, peer.to_string()))
+    }
+}
+
+impl Accept for UnixListener {
+    type Socket = UnixStream;
+    async fn next(&self) -> std::io::Result<(UnixStream, String)> {
+        Ok((self.accept().await?.0, "ldapi".to_owned()))
     }
 }
 
@@ -119,22 +125,13 @@ async fn back_off(error: &std::io::Error) {
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-async fn tcp(
-    socket: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    transport: Transport,
-    permit: OwnedSemaphorePermit,
-    stop: CancellationToken,
-) {
-    let _permit = permit;
-    // Answers are coalesced by the session; waiting for more would only delay them.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
-    }
-    let peer = peer.to_string();
+async fn connection<S>(socket: S, peer: String, shared: Arc<Shared>, transport: Transport, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     match transport {
         Transport::Clear => serve(socket, peer, false, shared, stop).await,
+        Transport::Local => serve(socket, peer, true, shared, stop).await,
         Transport::Tls => match handshake(socket, &shared).await {
             Ok(stream) => serve(stream, peer, true, shared, stop).await,
             Err(reason) => tracing::info!(peer, reason, "TLS handshake failed"),

@@ -6,7 +6,8 @@
 use super::{
     AttrId, Attribute, Class, ClassId, Known, Schema,
     attribute::Own,
-    load::{AttributeDef, ClassDef, LdapFile, LoadError, Sources, yaml},
+    fault::{Error, Fault},
+    load::{AttributeDef, ClassDef, LdapFile, Sources, yaml},
     matching::{self, Rule},
     names, rules,
     syntax::{self, Syntax},
@@ -16,28 +17,6 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
 };
-
-/// Why a schema cannot be used: every fault with its file.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("{}", list(.0))]
-    Faults(Vec<Fault>),
-}
-
-/// One fault of a schema file: where, and what was expected.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub file: PathBuf,
-    pub place: String,
-    pub reason: String,
-}
-
-fn list(faults: &[Fault]) -> String {
-    let lines = faults.iter().map(|f| format!("{}: at {}: {}", f.file.display(), f.place, f.reason));
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 impl Schema {
     pub fn compile(sources: &Sources) -> Result<Self, Error> {

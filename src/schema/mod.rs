@@ -8,6 +8,7 @@ mod attribute;
 mod class;
 mod compile;
 mod document;
+mod fault;
 mod load;
 mod matching;
 mod names;
@@ -19,7 +20,7 @@ mod validate;
 
 pub use attribute::{Attr, AttrDesc, AttrId, Attribute, Usage};
 pub use class::{Class, ClassId, Kind};
-pub use compile::Error;
+pub use fault::Error;
 pub use load::{LoadError, Sources};
 pub use matching::{Normal, Rule, SubParts, rule};
 pub use rules::ClassRule;

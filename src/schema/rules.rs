@@ -3,7 +3,7 @@
 
 use super::{
     AttrId, ClassId, Schema,
-    compile::{Error, Fault},
+    fault::{Error, Fault},
     load::yaml,
 };
 use serde::{Deserialize, Serialize};
