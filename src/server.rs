@@ -64,6 +64,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         clock,
     };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
+    fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));
     let status = Arc::clone(&exporters);
     let options = http::Options {
         directory: Arc::clone(&directory),
