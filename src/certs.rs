@@ -55,6 +55,11 @@ pub fn make(certificate: &Path, key: &Path) -> anyhow::Result<()> {
         SanType::IpAddress(Ipv4Addr::LOCALHOST.into()),
         SanType::IpAddress(Ipv6Addr::LOCALHOST.into()),
     ];
+    // OpenLDAP's library compares the name of the machine where it is told "localhost".
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if let Ok(machine) = machine.try_into() {
+        server.subject_alt_names.push(SanType::DnsName(machine));
+    }
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let server_cert = server.signed_by(&server_key, &issuer)?;
