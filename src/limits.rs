@@ -3,6 +3,18 @@
 
 use serde::Deserialize;
 
+/// What one stored password hash may cost to verify. A hash that asks for more is refused when it
+/// is written: whoever may write a password could else take the server's memory and time.
+pub struct HashCost {
+    pub argon2_memory_kib: u32,
+    pub argon2_passes: u32,
+    pub argon2_lanes: u32,
+    pub crypt_rounds: u32,
+}
+
+pub const HASH_COST: HashCost =
+    HashCost { argon2_memory_kib: 256 << 10, argon2_passes: 16, argon2_lanes: 16, crypt_rounds: 200_000 };
+
 /// Bounds; each can be set under `limits:` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +43,12 @@ pub struct Limits {
     pub writer_queue: usize,
     /// Jobs that one commit takes together.
     pub commit_batch: usize,
+    /// Attribute descriptions of one entry.
+    pub entry_attributes: usize,
+    /// Bytes of one entry.
+    pub entry_bytes: usize,
+    /// Password values of one entry and of one request.
+    pub passwords: usize,
     /// Password hashes computed at one time.
     pub hashing: usize,
     /// Seconds that operations get to end after a stop was asked.
@@ -56,6 +74,9 @@ impl Default for Limits {
             write_secs: 60,
             writer_queue: 1024,
             commit_batch: 256,
+            entry_attributes: 1024,
+            entry_bytes: 64 << 20,
+            passwords: 5,
             hashing: 2,
             shutdown_secs: 10,
             journal_page: 512,

@@ -149,7 +149,7 @@ async fn load_demo(directory: &Directory) -> anyhow::Result<()> {
         let record = record.context("config/demo.ldif")?;
         let ldif::RecordKind::Add(attrs) = record.kind else { bail!("config/demo.ldif holds entries only") };
         let mut op = Op::Add { dn: Dn::parse(&record.dn)?, attrs };
-        op.hash_secrets(&directory.read())?;
+        op.hash_secrets(&directory.read(), &directory.limits)?;
         submitted.push(async move {
             let outcome = directory.submit(&Identity::Server, op).await;
             outcome.with_context(|| format!("config/demo.ldif, {}", record.dn))

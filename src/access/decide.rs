@@ -48,6 +48,18 @@ impl Access {
 }
 
 impl<'a> Grants<'a> {
+    /// False if no rule can give any right to `base` or to anything below it.
+    pub fn reach(&self, base: &DnKey) -> bool {
+        let touches = |rule: &Rule| {
+            rule.rights != Rights::default()
+                && rule.base.as_ref().is_none_or(|b| match rule.scope {
+                    Scope::Base => b.is_within(base),
+                    Scope::Subtree | Scope::Children => b.is_within(base) || base.is_within(b),
+                })
+        };
+        self.everything || self.rules.iter().any(|(rule, _)| touches(rule))
+    }
+
     /// True if this identity may do all things to all entries.
     pub fn everything(&self) -> bool {
         self.everything

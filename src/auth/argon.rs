@@ -2,6 +2,7 @@
 //! and given back each time, cost as much as a good part of the hash, and fragment the heap.
 
 use super::Error;
+use crate::limits::HASH_COST;
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
@@ -25,7 +26,7 @@ pub fn hash(password: &[u8]) -> Result<String, Error> {
     Ok(hash.to_string())
 }
 
-/// True for a string that [`verify`] can compare with.
+/// True for a string that [`verify`] can compare with, at a bearable cost.
 pub fn is_hash(text: &str) -> bool {
     parse(text).is_some()
 }
@@ -45,6 +46,12 @@ fn parse(text: &str) -> Option<(Algorithm, Version, Params, Salt, Output)> {
         None => Version::default(),
     };
     let params = Params::try_from(&hash).ok()?;
+    let affordable = params.m_cost() <= HASH_COST.argon2_memory_kib
+        && params.t_cost() <= HASH_COST.argon2_passes
+        && params.p_cost() <= HASH_COST.argon2_lanes;
+    if !affordable {
+        return None;
+    }
     Some((algorithm, version, params, hash.salt?, hash.hash?))
 }
 
@@ -61,7 +68,7 @@ fn compute(
     let argon = Argon2::new(algorithm, version, params.clone());
     let done = argon.hash_password_into_with_memory(password, salt, out, &mut memory);
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    if idle.len() < KEPT {
+    if idle.len() < KEPT && memory.len() <= Params::default().block_count() {
         idle.push(memory);
     }
     done.ok()

@@ -1,6 +1,7 @@
 //! Password storage schemes by their `{PREFIX}` (RFC 3112 and the forms that directories use).
 
 use super::argon;
+use crate::limits::HASH_COST;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
@@ -16,7 +17,7 @@ pub enum Error {
         "password scheme {{{0}}} is not supported; send the password itself, or {{ARGON2}}, {{SSHA}}, {{SSHA256}}, {{SSHA512}}, {{SHA}}, {{SHA256}}, {{SHA512}} or {{CRYPT}}$5$/$6$"
     )]
     Scheme(String),
-    #[error("the hash behind {{{0}}} is malformed")]
+    #[error("the hash behind {{{0}}} is malformed, or costs more to verify than is allowed")]
     Malformed(String),
     #[error("hashing failed")]
     Hashing,
@@ -38,7 +39,7 @@ pub fn is_hashed(value: &[u8]) -> Result<bool, Error> {
         "SHA" => plain(20),
         "SHA256" => plain(32),
         "SHA512" => plain(64),
-        "CRYPT" if text.starts_with("$5$") || text.starts_with("$6$") => true,
+        "CRYPT" if text.starts_with("$5$") || text.starts_with("$6$") => is_crypt(text),
         "CRYPT" | "MD5" | "SMD5" | "PBKDF2" | "PBKDF2-SHA1" | "PBKDF2-SHA256" | "PBKDF2-SHA512" | "PBKDF2_SHA256"
         | "BCRYPT" | "SASL" | "KERBEROS" | "NS-MTA-MD5" | "CRYPT-MD5" | "CRYPT-SHA256" | "CRYPT-SHA512" => {
             return Err(Error::Scheme(scheme));
@@ -66,6 +67,7 @@ pub fn verify(password: &[u8], stored: &[u8]) -> bool {
         "SSHA" | "SHA" => digest::<Sha1>(password, rest, 20),
         "SSHA256" | "SHA256" => digest::<Sha256>(password, rest, 32),
         "SSHA512" | "SHA512" => digest::<Sha512>(password, rest, 64),
+        "CRYPT" if !is_crypt(text) => false,
         "CRYPT" => sha_crypt::PasswordHashRef::new(text)
             .is_ok_and(|h| ShaCrypt::default().verify_password(password, h).is_ok()),
         _ => false,
@@ -87,6 +89,25 @@ fn digest<D: Digest>(password: &[u8], encoded: &[u8], length: usize) -> bool {
     let Some((hash, salt)) = bytes.split_at_checked(length) else { return false };
     let computed = D::new().chain_update(password).chain_update(salt).finalize();
     computed.as_slice().ct_eq(hash).into()
+}
+
+/// `$5$` or `$6$`, perhaps `rounds=N$`, salt, `$`, hash; at a bearable cost.
+fn is_crypt(text: &str) -> bool {
+    let mut parts = text.split('$').skip(1);
+    let length = match parts.next() {
+        Some("5") => 43,
+        Some("6") => 86,
+        _ => return false,
+    };
+    let mut salt = parts.next();
+    if let Some(rounds) = salt.and_then(|s| s.strip_prefix("rounds=")) {
+        if !rounds.parse().is_ok_and(|n: u32| n <= HASH_COST.crypt_rounds) {
+            return false;
+        }
+        salt = parts.next();
+    }
+    let hash = parts.next();
+    salt.is_some_and(|s| s.len() <= 16) && hash.is_some_and(|h| h.len() == length) && parts.next().is_none()
 }
 
 /// `{SCHEME}rest`, the scheme in capitals.
@@ -141,6 +162,15 @@ mod tests {
     fn unknown_schemes_are_refused_not_hashed_again() {
         assert_eq!(is_hashed(b"{MD5}X03MO1qnZdYdgyfeuILPmQ=="), Err(Error::Scheme("MD5".into())));
         assert_eq!(is_hashed(b"{SSHA}short"), Err(Error::Malformed("SSHA".into())));
+        for dear in [
+            "{ARGON2}$argon2id$v=19$m=4294967295,t=1,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA",
+            "{ARGON2}$argon2id$v=19$m=64,t=4294967295,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA",
+            "{CRYPT}$6$rounds=999999999$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/",
+            "{CRYPT}$6$saltsalt",
+        ] {
+            assert!(matches!(is_hashed(dear.as_bytes()), Err(Error::Malformed(_))), "{dear}");
+            assert!(!verify(b"x", dear.as_bytes()));
+        }
         assert_eq!(is_hashed(b"{curly} password"), Ok(false));
         assert_eq!(is_hashed(b"password"), Ok(false));
     }

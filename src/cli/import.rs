@@ -126,8 +126,9 @@ fn must_wait<'a>(record: &Record, mut pending: impl Iterator<Item = &'a Record>)
 
 async fn submit(directory: Arc<Directory>, mut op: Op) -> Result<directory::Outcome, directory::Error> {
     let snapshot = directory.read();
-    if op.has_secrets(&snapshot.schema) {
-        let hashed = tokio::task::spawn_blocking(move || op.hash_secrets(&snapshot).map(|()| op)).await;
+    if op.secrets(&snapshot.schema) > 0 {
+        let limits = Arc::clone(&directory.limits);
+        let hashed = tokio::task::spawn_blocking(move || op.hash_secrets(&snapshot, &limits).map(|()| op)).await;
         op = hashed.map_err(|e| directory::Error::Internal(e.to_string()))??;
     }
     directory.submit(&Identity::Server, op).await

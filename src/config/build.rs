@@ -8,7 +8,7 @@ use super::{
 use crate::{
     access::{Access, RuleDef},
     auth,
-    directory::{self, default_indexes},
+    directory::{self, can_index, default_indexes},
     dn::Dn,
     export::TargetOptions,
     ldap::{Admin, AdminPassword},
@@ -63,8 +63,8 @@ impl Settings {
         let targets = keep(self.targets(&schema), &mut faults);
         let indexes = file.indexes.clone().unwrap_or_else(default_indexes);
         for name in &indexes {
-            if schema.attr_id(name).is_none_or(|id| schema.attribute(id).equality.is_none()) {
-                let what = "is not an attribute type with an equality rule";
+            if !schema.attr_id(name).is_some_and(|id| can_index(id, &schema)) {
+                let what = "is not a stored attribute type with an equality rule";
                 faults.push(format!("{}: at indexes: '{name}' {what}", self.origin.display()));
             }
         }

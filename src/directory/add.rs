@@ -7,13 +7,14 @@ use super::{
     secrets,
 };
 use crate::{
-    access::Right,
+    access::{Grants, Right},
     dn::{Dn, DnKey, Rdn},
-    entry::{Draft, Operational},
-    schema::{Attr, AttrDesc, Fault, Violation},
+    entry::{Draft, Entry, ModError, Operational},
+    filter::Plain,
+    schema::{Attr, AttrDesc, AttrId, Fault, Schema, Violation},
 };
 use smol_str::SmolStr;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<u8>>)>) -> Result<Plan, Error> {
@@ -21,34 +22,23 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
     let schema = &base.schema;
     let key = schema.dn_key(dn);
     let Some(rdn) = dn.leaf() else { return Err(Error::AlreadyExists) };
+    let (mut draft, mut faults) = draft(attrs, rdn, context.options.limits.entry_attributes, schema)?;
+    let proposed = draft.clone().seal(Uuid::nil(), Operational::unwritten(), schema);
+    require_add(context, &proposed, &key)?;
     let parent = parent(context, &key)?;
     if base.find(&key).is_some() {
         return Err(Error::AlreadyExists);
     }
 
-    let mut unknown = Vec::new();
-    let mut draft = Draft::default();
-    for (name, values) in attrs {
-        let Some(desc) = schema.describe(&name) else {
-            unknown.push(Violation::unknown_attribute(&name));
-            continue;
-        };
-        match draft.get_mut(&desc) {
-            Some(held) => held.values.extend(values),
-            None => draft.attrs.push(Attr { desc, values }),
-        }
-    }
     draft.check_twins(schema)?;
-    let state_sent = draft.has(schema.known.state);
-    let asked = identity::take_axes(&mut draft, state_sent, schema)?;
-    unknown.extend(identity::server_kept(draft.attrs.iter().map(|a| a.desc.id), schema));
+    let sent: Vec<AttrId> = draft.attrs.iter().map(|a| a.desc.id).collect();
+    let asked = identity::take_axes(&mut draft, |attr| sent.contains(&attr), schema)?;
+    faults.extend(identity::server_kept(draft.attrs.iter().map(|a| a.desc.id), schema));
     draft.attrs.retain(|a| !schema.attribute(a.desc.id).is_operational() || a.desc.id == schema.known.object_class);
-    draft.complete_classes(schema);
-    unknown.extend(put_rdn_values(&mut draft, rdn, schema));
-    secrets::require_hashed(&draft.attrs, schema)?;
+    secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;
 
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
-    let checked = schema.validate(&draft.attrs, scope, unknown)?;
+    let checked = schema.validate(&draft.attrs, scope, faults)?;
     let Moved { axes, missing, diagnostic } = identity::advance(context, scope, None, asked, &checked, true)?;
     let operational = Operational {
         created: context.now,
@@ -69,7 +59,6 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
         key: schema.rdn_key(rdn),
         entry: Arc::new(entry),
     };
-    require_add(context, &node, &key)?;
     let change = context.change(node.entry.uuid, dn.to_string(), ChangeKind::Add);
     Ok(Plan::put(node, change, diagnostic))
 }
@@ -89,7 +78,7 @@ fn parent<'a>(context: &Context<'a>, key: &DnKey) -> Result<Option<&'a Arc<Node>
 
 /// The values of the RDN are put in where they are missing; each must be an attribute type with
 /// an equality rule (RFC 4512 section 2.3.1).
-pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &crate::schema::Schema) -> Vec<Violation> {
+pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &Schema) -> Vec<Violation> {
     let mut faults = Vec::new();
     for ava in rdn.avas() {
         let Some(id) = schema.attr_id(&ava.attr) else {
@@ -109,11 +98,45 @@ pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &crate::schem
     faults
 }
 
-fn require_add(context: &Context<'_>, node: &Node, key: &DnKey) -> Result<(), Error> {
-    let grants = context.grants();
-    let subject = crate::filter::Plain(&node.entry);
-    if grants.at(key, node.entry.uuid, &subject, &context.base.schema).allows(None, Right::Add) {
-        return Ok(());
+/// The attributes of a request with those of its name and the superclasses, and what is wrong
+/// with them so far.
+pub(super) fn draft(
+    attrs: Vec<(SmolStr, Vec<Vec<u8>>)>,
+    rdn: &Rdn,
+    limit: usize,
+    schema: &Schema,
+) -> Result<(Draft, Vec<Violation>), Error> {
+    let mut faults = Vec::new();
+    let mut places: HashMap<AttrDesc, usize> = HashMap::new();
+    let mut draft = Draft::default();
+    for (name, values) in attrs {
+        if values.is_empty() {
+            return Err(ModError::NoValueGiven(name.to_string()).into());
+        }
+        let Some(desc) = schema.describe(&name) else {
+            faults.push(Violation::unknown_attribute(&name));
+            continue;
+        };
+        let place = *places.entry(desc.clone()).or_insert(draft.attrs.len());
+        match draft.attrs.get_mut(place) {
+            Some(held) => held.values.extend(values),
+            None => draft.attrs.push(Attr { desc, values }),
+        }
+        if draft.attrs.len() + faults.len() > limit {
+            return Err(Error::TooLarge { what: "attributes" });
+        }
     }
-    Err(Error::Access { what: "add this entry".to_owned() })
+    faults.extend(put_rdn_values(&mut draft, rdn, schema));
+    draft.complete_classes(schema);
+    Ok((draft, faults))
+}
+
+/// Refuses unless the identity may have this entry stand under this name.
+pub(super) fn require_add(context: &Context<'_>, entry: &Entry, key: &DnKey) -> Result<(), Error> {
+    may_add(&context.grants(), entry, key, &context.base.schema)
+}
+
+pub(super) fn may_add(grants: &Grants<'_>, entry: &Entry, key: &DnKey, schema: &Schema) -> Result<(), Error> {
+    let place = grants.at(key, entry.uuid, &Plain(entry), schema);
+    if place.allows(None, Right::Add) { Ok(()) } else { Err(place.denial("add this entry".to_owned())) }
 }

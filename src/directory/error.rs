@@ -33,6 +33,8 @@ pub enum Error {
     NotAnIdentity { attr: String, reason: &'static str },
     #[error("userPassword: {0}")]
     Password(#[from] auth::Error),
+    #[error("{what} (limit): more than the server allows")]
+    TooLarge { what: &'static str },
     #[error("no right to {what}")]
     Access { what: String },
     #[error("not possible: {0}")]

@@ -61,16 +61,16 @@ pub(super) fn is_axis(attr: AttrId, schema: &Schema) -> bool {
     [known.state, known.lifecycle, known.data_status, known.init_state].contains(&attr)
 }
 
-/// Takes the axes out of a draft again. `state_touched` tells a state that was sent from one
-/// that was only there before.
-pub(super) fn take_axes(draft: &mut Draft, state_touched: bool, schema: &Schema) -> Result<Asked, Error> {
+/// Takes the axes out of a draft again. What was sent is asked for; what was only there before is
+/// not.
+pub(super) fn take_axes(draft: &mut Draft, sent: impl Fn(AttrId) -> bool, schema: &Schema) -> Result<Asked, Error> {
     let known = &schema.known;
-    let state = one(draft, known.state, schema, parse_axis::state)?.filter(|_| state_touched);
     Ok(Asked {
-        state,
-        lifecycle: one(draft, known.lifecycle, schema, parse_axis::lifecycle)?,
-        data_status: one(draft, known.data_status, schema, parse_axis::data_status)?,
-        init_state: one(draft, known.init_state, schema, parse_axis::init_state)?,
+        state: one(draft, known.state, schema, parse_axis::state)?.filter(|_| sent(known.state)),
+        lifecycle: one(draft, known.lifecycle, schema, parse_axis::lifecycle)?.filter(|_| sent(known.lifecycle)),
+        data_status: one(draft, known.data_status, schema, parse_axis::data_status)?
+            .filter(|_| sent(known.data_status)),
+        init_state: one(draft, known.init_state, schema, parse_axis::init_state)?.filter(|_| sent(known.init_state)),
     })
 }
 
@@ -166,6 +166,11 @@ pub(super) fn server_kept(attrs: impl Iterator<Item = AttrId>, schema: &Schema) 
             )
         })
         .collect()
+}
+
+/// True if a name lies where identities are.
+pub(super) fn in_area(options: &Options, key: &DnKey) -> bool {
+    options.identities.bases.iter().any(|base| key.is_within(base))
 }
 
 /// The root of an empty tree has no parent to ask.

@@ -75,15 +75,24 @@ pub fn default_indexes() -> Vec<SmolStr> {
     .collect()
 }
 
+/// An index needs values that are stored and an equality rule to sort them by. Operational
+/// attributes are computed for each answer.
+pub fn can_index(attr: AttrId, schema: &Schema) -> bool {
+    let attribute = schema.attribute(attr);
+    let stored = !attribute.is_operational() || attr == schema.known.object_class;
+    stored && attribute.equality.is_some() && !schema.is_secret(attr)
+}
+
+/// Keys that one search may look at in the indexes. Beyond that the entries are visited one by
+/// one, which can be interrupted.
+const MAX_KEYS: usize = 1_000_000;
+
 impl Index {
-    /// `Err` names an attribute that the schema does not know or that has no equality rule.
+    /// `Err` names an attribute that cannot have an index; see [`can_index`].
     pub fn new(names: &[SmolStr], schema: &Schema) -> Result<Self, SmolStr> {
         let mut maps: imbl::Vector<Option<Postings>> = schema.attributes().map(|_| None).collect();
         for name in names {
-            let id = schema
-                .attr_id(name)
-                .filter(|id| schema.attribute(*id).equality.is_some())
-                .ok_or_else(|| name.clone())?;
+            let id = schema.attr_id(name).filter(|id| can_index(*id, schema)).ok_or_else(|| name.clone())?;
             maps.set(id.index(), Some(Postings::new()));
         }
         Ok(Index { maps })
@@ -119,12 +128,8 @@ impl Index {
     /// What can match, at the most. The filter is evaluated on each candidate afterwards.
     pub fn candidates(&self, filter: &Filter, schema: &Schema) -> Candidates {
         match filter {
-            Filter::And(parts) => {
-                // The part with the fewest candidates decides; sizes are known before sets are made.
-                let best =
-                    parts.iter().filter_map(|p| Some((self.estimate(p, schema)?, p))).min_by_key(|(size, _)| *size);
-                best.map_or(Candidates::All, |(_, part)| self.candidates(part, schema))
-            }
+            Filter::And(parts) => self.best(parts, schema).map_or(Candidates::All, |p| self.candidates(p, schema)),
+            Filter::Or(_) if self.cost(filter, schema) > MAX_KEYS => Candidates::All,
             Filter::Or(parts) => {
                 let mut all = BTreeSet::new();
                 for part in parts {
@@ -155,11 +160,31 @@ impl Index {
         }
     }
 
+    /// The part of a conjunction with the fewest candidates; sizes are known before sets are made.
+    fn best<'f>(&self, parts: &'f [Filter], schema: &Schema) -> Option<&'f Filter> {
+        let sized = parts.iter().filter_map(|p| Some((self.estimate(p, schema)?, p)));
+        sized.min_by_key(|(size, _)| *size).map(|(_, part)| part)
+    }
+
+    /// How many keys and postings would be looked at, roughly.
+    fn cost(&self, filter: &Filter, schema: &Schema) -> usize {
+        match filter {
+            Filter::And(parts) => self.best(parts, schema).map_or(0, |p| self.cost(p, schema)),
+            Filter::Or(parts) => parts.iter().fold(0, |sum, p| sum.saturating_add(self.cost(p, schema))),
+            Filter::Substring(target, _) | Filter::GreaterOrEqual(target, _) | Filter::LessOrEqual(target, _) => {
+                self.maps_of(target, schema).map_or(0, |maps| maps.iter().map(|m| m.len()).sum())
+            }
+            _ => self.estimate(filter, schema).unwrap_or(0),
+        }
+    }
+
     /// An upper bound of the number of candidates, or `None` if the index cannot help.
     fn estimate(&self, filter: &Filter, schema: &Schema) -> Option<usize> {
         match filter {
             Filter::And(parts) => parts.iter().filter_map(|p| self.estimate(p, schema)).min(),
-            Filter::Or(parts) => parts.iter().map(|p| self.estimate(p, schema)).sum(),
+            Filter::Or(parts) => {
+                parts.iter().try_fold(0usize, |sum, p| Some(sum.saturating_add(self.estimate(p, schema)?)))
+            }
             Filter::Undefined => Some(0),
             Filter::Equal(target, key) => self
                 .maps_of(target, schema)?

@@ -22,7 +22,7 @@ mod writer;
 
 pub use change::{Change, ChangeKind};
 pub use error::Error;
-pub use index::default_indexes;
+pub use index::{can_index, default_indexes};
 pub use record::VERSION as RECORD_VERSION;
 pub use search::{Hits, Scope, Search, Step};
 pub use snapshot::{Node, Snapshot};

@@ -21,6 +21,7 @@ pub(super) fn plan(
     let schema = &context.base.schema;
     let node = context.target(dn)?;
     let before = &node.entry;
+    context.require_sight(node)?;
     let (changes, mut faults) = bind_changes(changes, schema);
     context.require_write(node, changes.iter().map(|c| c.attr.id))?;
     faults.extend(identity::server_kept(changes.iter().map(|c| c.attr.id), schema));
@@ -31,15 +32,17 @@ pub(super) fn plan(
     let mut draft = Draft::of(before);
     let original = draft.clone();
     identity::show_axes(&mut draft, before.operational.axes, schema);
-    let state_touched = changes.iter().any(|c| c.attr.id == schema.known.state);
     for change in &changes {
         draft.apply(change, schema)?;
     }
-    let asked = identity::take_axes(&mut draft, state_touched, schema)?;
+    let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), schema)?;
     draft.attrs.retain(|a| !a.values.is_empty());
     draft.complete_classes(schema);
     keep_rdn_values(&draft, node, schema)?;
-    secrets::require_hashed(&draft.attrs, schema)?;
+    secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;
+    if draft.attrs.len() > context.options.limits.entry_attributes {
+        return Err(Error::TooLarge { what: "attributes" });
+    }
 
     let key = context.base.dn_key_of(node);
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);

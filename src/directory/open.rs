@@ -3,7 +3,7 @@
 use super::{EntryId, Error, Node, Options, Row, Snapshot, index::Index, record};
 use crate::{
     dn::{Dn, Rdn},
-    entry::Entry,
+    entry::{BadEntry, Entry},
     store::{Disk, RecordKey},
 };
 use smol_str::SmolStr;
@@ -69,8 +69,11 @@ fn place(records: Vec<(Uuid, record::Read)>, snapshot: &mut Snapshot) -> Result<
             Some(_) => Rdn::parse(&read.name).map_err(|e| damaged(e.to_string()))?,
             None => root_rdn(&read.name, snapshot)?,
         };
-        let entry = Entry::from_parts(uuid, read.body.into(), read.secrets, read.operational, &schema)
-            .map_err(|e| damaged(e.to_string()))?;
+        let entry = Entry::from_parts(uuid, read.body.into(), read.secrets, read.operational, &schema);
+        let entry = entry.map_err(|e| match e {
+            BadEntry::Broken => damaged(e.to_string()),
+            BadEntry::Unknown(_) => Error::Internal(format!("entry '{}': {e}", read.name)),
+        })?;
         snapshot.put(Arc::new(Node { id, parent, key: schema.rdn_key(&rdn), rdn, entry: Arc::new(entry) }));
         next.extend(below.remove(&Some(uuid)).unwrap_or_default().into_iter().map(|(u, r)| (Some(id), u, r)));
     }

@@ -71,6 +71,12 @@ impl<'a> Context<'a> {
         Err(place.denial(format!("{} this entry", verb(right))))
     }
 
+    /// Refuses as if the entry were not there, if the identity has no right to it at all.
+    pub fn require_sight(&self, node: &Node) -> Result<(), Error> {
+        let grants = self.grants();
+        if self.place(&grants, node).is_blind() { Err(Error::NoSuchObject { matched: None }) } else { Ok(()) }
+    }
+
     /// Refuses unless the identity may write every one of the attributes.
     pub fn require_write(&self, node: &Node, attrs: impl Iterator<Item = AttrId>) -> Result<(), Error> {
         let grants = self.grants();

@@ -3,13 +3,13 @@
 
 use super::{
     ChangeKind, Error, Node,
-    add::put_rdn_values,
+    add::{put_rdn_values, require_add},
     identity,
     plan::{Context, Plan},
 };
 use crate::{
     access::Right,
-    dn::{Dn, Rdn},
+    dn::{Dn, DnKey, Rdn},
     entry::Draft,
     schema::{AttrDesc, Schema, Violations},
 };
@@ -36,12 +36,11 @@ pub(super) fn plan(
             if base.is_within(parent, node.id) {
                 return Err(Error::Unwilling("an entry cannot be moved below itself"));
             }
-            if parent.id != old_parent {
-                context.require(parent, Right::Add)?;
-            }
             parent.id
         }
     };
+    let named = new_rdn.avas().iter().chain(node.rdn.avas().iter().filter(|_| delete_old));
+    context.require_write(node, named.filter_map(|ava| schema.attr_id(&ava.attr)))?;
     let key = schema.rdn_key(new_rdn);
     if base.child(parent, &key).is_some_and(|id| id != node.id) {
         return Err(Error::AlreadyExists);
@@ -57,9 +56,13 @@ pub(super) fn plan(
         return Err(Error::Violations(Violations::new(faults)));
     }
     let parent_key = base.node(parent).map(|p| base.dn_key_of(p)).unwrap_or_default();
-    let mut rdns = vec![key.clone()];
-    rdns.extend_from_slice(parent_key.rdns());
-    let scope = identity::scope(context.options, &crate::dn::DnKey::new(rdns), &draft.attrs, schema);
+    let new_key = parent_key.child(key.clone());
+    if parent != old_parent {
+        // What may be added there may be moved there.
+        require_add(context, before, &new_key)?;
+        stay_in_area(context, node, &new_key)?;
+    }
+    let scope = identity::scope(context.options, &new_key, &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let asked = identity::Asked::default();
     let moved = identity::advance(context, scope, Some(&before.operational), asked, &checked, true)?;
@@ -74,6 +77,20 @@ pub(super) fn plan(
     let node = Node { id: node.id, parent: Some(parent), rdn: new_rdn.clone(), key, entry: Arc::new(entry) };
     let change = context.change(node.entry.uuid, base.dn_text(&node), ChangeKind::Rename { old_dn });
     Ok(Plan::put(node, change, diagnostic))
+}
+
+/// What lies below a container would become identities, or cease to be, without a look at them.
+fn stay_in_area(context: &Context<'_>, node: &Node, new_key: &DnKey) -> Result<(), Error> {
+    let old_key = context.base.dn_key_of(node);
+    let is_container = context.base.has_children(node.id);
+    let names_base = context.options.identities.bases.iter().any(|base| base.is_within(&old_key));
+    let crosses = identity::in_area(context.options, &old_key) != identity::in_area(context.options, new_key);
+    if is_container && (names_base || crosses) {
+        return Err(Error::Unwilling(
+            "a container cannot be moved into or out of the identities base; move its entries",
+        ));
+    }
+    Ok(())
 }
 
 /// Takes the values of the old RDN out, but those that the new one names again.

@@ -52,6 +52,10 @@ impl Search {
     /// `grants` let it be read.
     pub fn begin(self, snapshot: Arc<Snapshot>, grants: &Grants<'_>) -> Result<Hits, Error> {
         let key = snapshot.schema.dn_key(&self.base);
+        if !grants.reach(&key) {
+            // The same answer whether it is there or not.
+            return Err(Error::NoSuchObject { matched: None });
+        }
         let Some(base) = snapshot.find(&key).map(|n| n.id) else {
             return Err(snapshot.no_such_object(&key, grants));
         };

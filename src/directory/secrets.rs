@@ -1,28 +1,61 @@
 //! Passwords on their way in: hashed before the writer sees them, because hashing takes tens of
 //! milliseconds and the writer is one thread.
 
-use super::{Error, Op, Snapshot};
+use super::{Error, Op, Snapshot, View, add};
 use crate::{
+    access::{Grants, Right},
     auth,
-    entry::ModKind,
+    entry::{ModKind, Operational},
+    limits::Limits,
     schema::{Attr, Schema},
 };
+use uuid::Uuid;
 
 impl Op {
-    /// True if [`Op::hash_secrets`] has work to do.
-    pub fn has_secrets(&self, schema: &Schema) -> bool {
+    /// Secret values in this change; [`Op::hash_secrets`] has work to do if there are some.
+    pub fn secrets(&self, schema: &Schema) -> usize {
         let secret = |name: &str| schema.describe(name).is_some_and(|d| schema.is_secret(d.id));
         match self {
-            Op::Add { attrs, .. } => attrs.iter().any(|(name, _)| secret(name)),
-            Op::Modify { changes, .. } => changes.iter().any(|(_, name, _)| secret(name)),
-            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => false,
+            Op::Add { attrs, .. } => attrs.iter().filter(|(name, _)| secret(name)).map(|(_, v)| v.len()).sum(),
+            Op::Modify { changes, .. } => {
+                changes.iter().filter(|(_, name, _)| secret(name)).map(|(_, _, v)| v.len()).sum()
+            }
+            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => 0,
+        }
+    }
+
+    /// Refuses a change with secrets that the writer would refuse for want of a right anyway:
+    /// hashing is dear, and only who may write shall make us do it.
+    pub fn may_be_tried(&self, snapshot: &Snapshot, grants: &Grants<'_>, limits: &Limits) -> Result<(), Error> {
+        let schema = &snapshot.schema;
+        match self {
+            Op::Add { dn, attrs } => {
+                let rdn = dn.leaf().ok_or(Error::AlreadyExists)?;
+                let (draft, _) = add::draft(attrs.clone(), rdn, limits.entry_attributes, schema)?;
+                let proposed = draft.seal(Uuid::nil(), Operational::unwritten(), schema);
+                add::may_add(grants, &proposed, &schema.dn_key(dn), schema)
+            }
+            Op::Modify { dn, .. } => {
+                // A name that is not there is refused by the writer, in its own words.
+                let Some(node) = snapshot.find_dn(dn) else { return Ok(()) };
+                let view = View::unrestricted(snapshot, node);
+                let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &view, schema);
+                match place.allows(Some(schema.known.user_password), Right::Write) {
+                    true => Ok(()),
+                    false => Err(place.denial("write userPassword".to_owned())),
+                }
+            }
+            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => Ok(()),
         }
     }
 
     /// Replaces clear passwords by their hashes. A clear password to be deleted is replaced by
     /// the stored hash that it verifies against. Computes for long: not on an async thread.
-    pub fn hash_secrets(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    pub fn hash_secrets(&mut self, snapshot: &Snapshot, limits: &Limits) -> Result<(), Error> {
         let schema = &snapshot.schema;
+        if self.secrets(schema) > limits.passwords {
+            return Err(Error::TooLarge { what: "userPassword values" });
+        }
         let secret = |name: &str| schema.describe(name).filter(|d| schema.is_secret(d.id));
         match self {
             Op::Add { attrs, .. } => {
@@ -62,8 +95,11 @@ fn hash_all(values: &mut [Vec<u8>]) -> Result<(), Error> {
 }
 
 /// The last line: nothing in clear is ever stored.
-pub(super) fn require_hashed(attrs: &[Attr], schema: &Schema) -> Result<(), Error> {
+pub(super) fn require_hashed(attrs: &[Attr], limit: usize, schema: &Schema) -> Result<(), Error> {
     let secret = attrs.iter().filter(|a| schema.is_secret(a.desc.id)).flat_map(|a| &a.values);
+    if secret.clone().count() > limit {
+        return Err(Error::TooLarge { what: "userPassword values" });
+    }
     for value in secret {
         if !auth::is_hashed(value)? {
             return Err(Error::Internal("a password reached the writer in clear".to_owned()));

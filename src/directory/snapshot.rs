@@ -103,13 +103,17 @@ impl Snapshot {
 
     /// The nearest existing superior of a name, for matchedDN.
     pub fn nearest(&self, key: &DnKey) -> Option<&Arc<Node>> {
-        let mut key = key.parent()?;
-        loop {
-            if let Some(node) = self.find(&key) {
-                return Some(node);
-            }
-            key = key.parent().filter(|k| k.is_within(&self.suffix_key))?;
+        if !key.is_below(&self.suffix_key) {
+            return None;
         }
+        let mut at = self.root?;
+        for rdn in key.rdns().iter().rev().skip(self.suffix_key.rdns().len()) {
+            match self.child(at, rdn) {
+                Some(child) => at = child,
+                None => break,
+            }
+        }
+        self.node(at)
     }
 
     /// The error for a name that is not there. The nearest superior is named only to those who

@@ -46,6 +46,7 @@ enum Answer {
 
 impl<D: Disk> Writer<D> {
     pub fn run(mut self) {
+        let _guard = OnPanic(Arc::clone(&self.healthy));
         while let Some(first) = self.queue.blocking_recv() {
             let mut jobs = vec![first];
             while jobs.len() < self.options.limits.commit_batch {
@@ -66,6 +67,7 @@ impl<D: Disk> Writer<D> {
         let mut group = Group::default();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut turn = Turn::GoOn;
+        let mut cursors = Vec::new();
         for job in jobs {
             match job {
                 Job::Write { identity, op, reply } => {
@@ -74,7 +76,7 @@ impl<D: Disk> Writer<D> {
                 }
                 Job::Rows { rows, reply } => {
                     for (key, value) in rows {
-                        self.note_cursor(&key, value.as_deref());
+                        cursors.extend(cursor(&key, value.as_deref()));
                         match value {
                             Some(bytes) => group.put(key, bytes),
                             None => group.delete(key),
@@ -102,6 +104,7 @@ impl<D: Disk> Writer<D> {
                 metrics::gauge!(names::ENTRIES).set(work.len() as f64);
                 self.current.store(Arc::new(work));
                 self.announce.send_replace(head);
+                self.cursors.extend(cursors);
                 answer_all(answers, &Ok(()));
                 self.trim(head);
             }
@@ -139,7 +142,12 @@ impl<D: Disk> Writer<D> {
         match effect {
             Effect::Nothing => {}
             Effect::Put { node, change } => {
-                group.put(RecordKey::Entry(node.entry.uuid), stored(&node, work));
+                let record = stored(&node, work);
+                // A group fails as a whole, so one entry must not be able to make it fail.
+                if record.len() > self.options.limits.entry_bytes {
+                    return Err(Error::TooLarge { what: "bytes in one entry" });
+                }
+                group.put(RecordKey::Entry(node.entry.uuid), record);
                 log(group, work, &change);
                 work.put(node);
             }
@@ -161,14 +169,6 @@ impl<D: Disk> Writer<D> {
         records.into_iter().map(decode).collect()
     }
 
-    fn note_cursor(&mut self, key: &RecordKey, value: Option<&[u8]>) {
-        if let RecordKey::Cursor(target) = key
-            && let Some(number) = value.and_then(|v| v.try_into().ok()).map(u64::from_be_bytes)
-        {
-            self.cursors.insert(target.clone(), number);
-        }
-    }
-
     /// Removes journal records that every target has passed, a few at a time.
     fn trim(&mut self, head: u64) {
         let passed = self.options.targets.iter().map(|t| self.cursors.get(t).copied().unwrap_or(0)).min();
@@ -177,7 +177,27 @@ impl<D: Disk> Writer<D> {
             return;
         }
         if let Err(error) = self.disk.trim(upto, self.options.limits.commit_batch) {
-            tracing::warn!(%error, "the journal could not be trimmed");
+            tracing::error!(%error, "the journal could not be trimmed");
+            if !error.refused() {
+                self.healthy.store(false, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// How far a target has come, if the row is a cursor.
+fn cursor(key: &RecordKey, value: Option<&[u8]>) -> Option<(SmolStr, u64)> {
+    let RecordKey::Cursor(target) = key else { return None };
+    Some((target.clone(), u64::from_be_bytes(value?.try_into().ok()?)))
+}
+
+/// A writer that panicked takes no more writes; health must say so.
+struct OnPanic(Arc<AtomicBool>);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(false, Ordering::Release);
         }
     }
 }

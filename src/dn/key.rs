@@ -54,6 +54,11 @@ impl DnKey {
         self.0.len() > base.0.len() && self.is_within(base)
     }
 
+    /// The key of the entry `rdn` below this name.
+    pub fn child(&self, rdn: RdnKey) -> DnKey {
+        DnKey(std::iter::once(rdn).chain(self.0.iter().cloned()).collect())
+    }
+
     pub fn parent(&self) -> Option<DnKey> {
         self.0.get(1..).map(|rest| DnKey(rest.to_vec()))
     }

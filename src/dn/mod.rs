@@ -154,6 +154,7 @@ mod tests {
             ("cn=#0", "hexadecimal"),
             ("1a=b", "attribute type"),
             ("cn=a\"b", "escaped"),
+            ("cn=a+CN=b", "twice"),
         ] {
             let error = Dn::parse(given).unwrap_err().to_string();
             assert!(error.contains(needle), "{given}: {error}");

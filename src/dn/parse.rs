@@ -15,6 +15,8 @@ pub enum ParseError {
     Hex(usize),
     #[error("the character at byte {0} of the name must be escaped")]
     Special(usize),
+    #[error("an RDN names the attribute type at byte {0} of the name twice")]
+    Twice(usize),
     #[error("one RDN was expected, found a longer name")]
     NotOneRdn,
 }
@@ -71,7 +73,11 @@ impl Reader<'_> {
         let mut avas = Vec::with_capacity(1);
         loop {
             self.spaces();
+            let at = self.at;
             let attr = self.attribute_type()?;
+            if avas.iter().any(|a: &Ava| a.attr.eq_ignore_ascii_case(&attr)) {
+                return Err(ParseError::Twice(at));
+            }
             self.spaces();
             if self.peek() != Some(b'=') {
                 return Err(ParseError::Equals(self.at));

@@ -51,13 +51,18 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Stored bytes that are no entry: the file was damaged or written by something else.
+/// Stored bytes that cannot be taken for an entry.
 #[derive(Debug, thiserror::Error)]
-#[error("stored entry {0} cannot be read: {1}")]
-pub struct BadEntry(pub Uuid, pub &'static str);
+pub enum BadEntry {
+    #[error("the attribute list is broken")]
+    Broken,
+    /// Unseen it would go out past the access rules, and be lost at the next change.
+    #[error("it has attribute '{0}', which the schema does not define any more; put the definition back")]
+    Unknown(String),
+}
 
 impl Entry {
-    /// From stored parts. Attribute types that the schema has lost since stay unseen but kept.
+    /// From stored parts.
     pub fn from_parts(
         uuid: Uuid,
         body: Box<[u8]>,
@@ -68,23 +73,22 @@ impl Entry {
         let mut slots = Vec::new();
         let mut reader = ber::Reader::new(&body);
         while let Some(element) = reader.next_element() {
-            let element = element.ok_or(BadEntry(uuid, "broken attribute list"))?;
+            let element = element.ok_or(BadEntry::Broken)?;
             let mut inner = ber::Reader::at(&body, element.content.clone());
-            let name = inner.next_element().flatten().ok_or(BadEntry(uuid, "attribute without type"))?;
-            let set = inner.next_element().flatten().ok_or(BadEntry(uuid, "attribute without values"))?;
-            let text = body.get(name.content).and_then(|b| std::str::from_utf8(b).ok());
-            if let Some(desc) = text.and_then(|t| schema.describe(t)) {
-                slots.push(Slot {
-                    desc,
-                    element: (element.whole.start as u32, element.whole.end as u32),
-                    values: (set.content.start as u32, set.content.end as u32),
-                });
-            }
+            let name = inner.next_element().flatten().ok_or(BadEntry::Broken)?;
+            let set = inner.next_element().flatten().ok_or(BadEntry::Broken)?;
+            let text = body.get(name.content).and_then(|b| std::str::from_utf8(b).ok()).ok_or(BadEntry::Broken)?;
+            slots.push(Slot {
+                desc: schema.describe(text).ok_or_else(|| BadEntry::Unknown(text.to_owned()))?,
+                element: (element.whole.start as u32, element.whole.end as u32),
+                values: (set.content.start as u32, set.content.end as u32),
+            });
         }
-        let secrets = secrets
-            .into_iter()
-            .filter_map(|(name, values)| Some(Secret { desc: schema.describe(&name)?, values }))
-            .collect();
+        let secret = |(name, values): (SmolStr, Vec<Vec<u8>>)| match schema.describe(&name) {
+            Some(desc) => Ok(Secret { desc, values }),
+            None => Err(BadEntry::Unknown(name.to_string())),
+        };
+        let secrets = secrets.into_iter().map(secret).collect::<Result<_, _>>()?;
         Ok(Entry { uuid, body, slots: slots.into(), secrets, operational })
     }
 

@@ -24,6 +24,23 @@ pub struct Operational {
     pub synced: Option<Timestamp>,
 }
 
+impl Operational {
+    /// Of an entry that is not written yet, or never will be.
+    pub fn unwritten() -> Self {
+        Operational {
+            created: Timestamp::default(),
+            modified: Timestamp::default(),
+            creator: SmolStr::default(),
+            modifier: SmolStr::default(),
+            structural: SmolStr::default(),
+            changed: 0,
+            axes: None,
+            missing: Vec::new(),
+            synced: None,
+        }
+    }
+}
+
 /// Sesame's four independent axes of an identity. What the numbers mean and how they move is
 /// the business of `lifecycle`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

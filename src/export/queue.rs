@@ -113,14 +113,15 @@ impl Queue {
     }
 
     /// The object could not be tried: everything about it stays as it was.
-    pub fn give_back(&mut self, object: Uuid, doubt: bool) {
+    /// `not_before` keeps a fault that comes at once from being met again at once.
+    pub fn give_back(&mut self, object: Uuid, doubt: bool, not_before: Option<Timestamp>) {
         let Some(item) = self.items.remove(&object) else { return };
         self.renumber(object, item.cause.number, None);
         let mut cause = Cause { doubt: item.cause.doubt || doubt, ..item.cause };
         if let Some(Some(again)) = item.running {
             cause.merge(again);
         }
-        self.add(object, item.resource, item.due, cause);
+        self.add(object, item.resource, not_before.map_or(item.due, |at| at.max(item.due)), cause);
     }
 
     /// The lowest journal record that is not settled.
@@ -232,7 +233,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.add(A, Resource::User, NOW, number(3));
         take(&mut queue);
-        queue.give_back(A, true);
+        queue.give_back(A, true, None);
         assert_eq!(queue.floor(), Some(3));
         assert_eq!(queue.take(NOW), Some((A, Cause { number: Some(3), force: false, doubt: true })));
     }

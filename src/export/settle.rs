@@ -84,7 +84,7 @@ impl<T: Target> Worker<T> {
                 if row.remote_id.is_some() {
                     self.store(object, old, row);
                 }
-                self.queue.give_back(object, false);
+                self.queue.give_back(object, false, None);
                 return self.repair(now, fault.to_string());
             }
             Remedy::Never => {

@@ -294,7 +294,7 @@ impl<T: Target> Worker<T> {
                 Some(object) => {
                     tracing::error!(export = %self.name, %object, "a push ended by a panic");
                     let due = (self.clock)().plus_ms(u64::try_from(self.settings.backoff.max.as_millis()).unwrap_or(0));
-                    self.queue.retry(object, due);
+                    self.queue.give_back(object, true, Some(due));
                 }
                 None => self.halt("internal: a task ended by a panic; see the log".to_owned()),
             },
@@ -330,8 +330,11 @@ impl<T: Target> Worker<T> {
         if tokio::time::timeout(limit, finish).await.is_err() {
             tracing::warn!(export = %self.name, running = self.running.len(), "pushes were cut off at the stop");
         }
+        let cut_off = !self.tasks.is_empty();
         self.tasks.abort_all();
-        let rows: Vec<Row> = self.rows();
+        let mut rows: Vec<Row> = self.rows();
+        // A save that was cut off may hold rows that the cursor would pass.
+        rows.retain(|(key, _)| !cut_off || !matches!(key, crate::store::RecordKey::Cursor(_)));
         if !rows.is_empty() && self.halted.is_none() {
             match tokio::time::timeout(limit, self.directory.save_rows(rows)).await {
                 Ok(Ok(())) => {}

@@ -73,7 +73,7 @@ const OTHER_DEPTH: usize = 8;
 fn message(tag: StructureTag, filter_depth: usize) -> Result<Frame, Broken> {
     let mut parts = tag.expect_constructed().ok_or(Broken::NotLdap)?.into_iter();
     let id = parts.next().and_then(integer).and_then(|n| i32::try_from(n).ok());
-    let id = id.filter(|n| *n >= 0).ok_or(Broken::NotLdap)?;
+    let id = id.filter(|n| *n > 0).ok_or(Broken::NotLdap)?;
     let op = parts.next().filter(|t| t.class == TagClass::Application).ok_or(Broken::NotLdap)?;
     let kind = Kind::by_tag(op.id);
     let bad = |reason| Ok(Frame::Bad { id, kind, reason });
@@ -214,7 +214,9 @@ fn substring(parts: Vec<StructureTag>) -> Option<Ast> {
             _ => return None,
         }
     }
-    Some(Ast::Substring { attr, initial, any, last })
+    // At least one part (RFC 4511 section 4.5.1).
+    let some = initial.is_some() || last.is_some() || !any.is_empty();
+    some.then_some(Ast::Substring { attr, initial, any, last })
 }
 
 fn extensible(parts: Vec<StructureTag>) -> Option<Ast> {

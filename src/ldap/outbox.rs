@@ -59,6 +59,11 @@ impl Outbox {
         drop(self.take());
     }
 
+    /// True while the client has to read before it may ask for more.
+    pub fn is_full(&self) -> bool {
+        self.lock().len() >= HIGH_WATER
+    }
+
     pub async fn filled(&self) {
         self.filled.notified().await;
     }
@@ -67,7 +72,7 @@ impl Outbox {
     pub async fn room(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.lock().len() < HIGH_WATER || self.discarded.load(Ordering::Acquire) {
+            if !self.is_full() || self.discarded.load(Ordering::Acquire) {
                 return;
             }
             drained.await;

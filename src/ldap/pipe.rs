@@ -78,12 +78,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
                 }
                 _ => Event::Lost,
             },
+            () = tokio::time::sleep_until(deadline), if !drained => Event::Lost,
             read = self.reader.read_buf(&mut self.incoming), if may_read => match read {
                 Ok(0) => Event::Ended,
                 Ok(_) => Event::Moved,
                 Err(_) => Event::Lost,
             },
-            () = tokio::time::sleep_until(deadline), if !drained => Event::Lost,
             () = std::future::pending(), if drained && !may_read => Event::Lost,
         }
     }

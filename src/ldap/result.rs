@@ -51,6 +51,7 @@ pub fn code(error: &Error) -> Code {
             auth::Error::Scheme(_) => Code::UnwillingToPerform,
             auth::Error::Hashing => Code::Other,
         },
+        Error::TooLarge { .. } => Code::AdminLimitExceeded,
         Error::Access { .. } => Code::InsufficentAccessRights,
         Error::Unwilling(_) => Code::UnwillingToPerform,
         Error::Unavailable | Error::NoSpace => Code::Unavailable,

@@ -70,15 +70,5 @@ fn subschema(snapshot: &Snapshot) -> Node {
 }
 
 fn operational(structural: &'static str) -> Operational {
-    Operational {
-        created: Default::default(),
-        modified: Default::default(),
-        creator: SmolStr::default(),
-        modifier: SmolStr::default(),
-        structural: SmolStr::new_static(structural),
-        changed: 0,
-        axes: None,
-        missing: Vec::new(),
-        synced: None,
-    }
+    Operational { structural: SmolStr::new_static(structural), ..Operational::unwritten() }
 }

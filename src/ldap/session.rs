@@ -57,6 +57,13 @@ struct Work {
     barrier: Option<(Call, Request)>,
 }
 
+impl Work {
+    /// True if another request may be taken in.
+    fn has_room(&self, in_flight: usize) -> bool {
+        self.barrier.is_none() && self.running.len() < in_flight && !self.outbox.is_full()
+    }
+}
+
 impl Session {
     pub fn new(shared: Arc<Shared>, peer: String, secure: bool) -> Self {
         let connection = shared.next_connection.fetch_add(1, Ordering::Relaxed);
@@ -85,6 +92,7 @@ impl Session {
         let heard = pipe.drain(&work.outbox).await;
         // What was asked for before the client left is still done, though nobody hears of it.
         work.outbox.discard();
+        work.abandon.values().for_each(CancellationToken::cancel);
         while let Some(done) = work.running.next().await {
             self.log(&done);
         }
@@ -111,8 +119,7 @@ impl Session {
                 }
             }
             // Requests that have come already are taken before more is read.
-            let mut quiet = true;
-            while reading && work.barrier.is_none() && work.running.len() < limits.in_flight {
+            while reading && work.has_room(limits.in_flight) {
                 codec.limit = match *self.identity {
                     Identity::Anonymous => limits.message_bytes_anonymous,
                     _ => limits.message_bytes,
@@ -125,7 +132,6 @@ impl Session {
                         return Next::Close;
                     }
                 };
-                quiet = false;
                 match self.receive(frame, work) {
                     Next::Go => {}
                     Next::LastWords => reading = false,
@@ -143,7 +149,7 @@ impl Session {
                 }
                 return Next::Close;
             }
-            let may_read = reading && work.barrier.is_none() && work.running.len() < limits.in_flight;
+            let may_read = reading && work.has_room(limits.in_flight);
             tokio::select! {
                 biased;
                 event = pipe.next(may_read) => match event {
@@ -156,7 +162,7 @@ impl Session {
                     self.log(&done);
                 }
                 () = work.outbox.filled(), if pipe.is_drained() => {}
-                () = tokio::time::sleep(Duration::from_secs(limits.idle_secs)), if limits.idle_secs > 0 && quiet && at_rest => {
+                () = tokio::time::sleep(Duration::from_secs(limits.idle_secs)), if limits.idle_secs > 0 && at_rest => {
                     notice(&work.outbox, Code::Unavailable, "the connection was idle for too long");
                     return Next::Close;
                 }
@@ -227,7 +233,7 @@ impl Session {
         let refusal = if self.secure {
             Some((Code::OperationsError, "TLS is established already"))
         } else if self.shared.options.tls.is_none() {
-            Some((Code::Unavailable, "no certificate is configured"))
+            Some((Code::ProtocolError, "no certificate is configured"))
         } else {
             None
         };

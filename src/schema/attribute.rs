@@ -76,6 +76,9 @@ pub struct AttrDesc {
     pub options: SmolStr,
 }
 
+/// Bytes of all options of one description.
+const MAX_OPTIONS: usize = 256;
+
 impl AttrDesc {
     pub fn plain(id: AttrId) -> Self {
         AttrDesc { id, options: SmolStr::default() }
@@ -83,6 +86,9 @@ impl AttrDesc {
 
     /// `options` as they stand after the first `;`. `None` if one is malformed.
     pub(super) fn with_options(id: AttrId, options: &str) -> Option<Self> {
+        if options.len() > MAX_OPTIONS {
+            return None;
+        }
         let lower = options.to_ascii_lowercase();
         let mut parts: Vec<&str> = lower.split(';').collect();
         let ok = |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -106,7 +106,13 @@ impl Schema {
     pub fn describe(&self, description: &str) -> Option<AttrDesc> {
         match description.split_once(';') {
             None => self.attr_id(description).map(AttrDesc::plain),
-            Some((name, options)) => AttrDesc::with_options(self.attr_id(name)?, options),
+            // A secret under an option would be a second one that nobody sees.
+            Some((name, options)) => {
+                let id = self.attr_id(name)?;
+                let plain_only =
+                    self.is_secret(id) || self.attribute(id).is_operational() || id == self.known.object_class;
+                if plain_only { None } else { AttrDesc::with_options(id, options) }
+            }
         }
     }
 

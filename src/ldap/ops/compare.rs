@@ -54,10 +54,11 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
         return Ok(result::result(Code::InvalidAttributeSyntax, text));
     };
     let view = View::new(&snapshot, node, &place);
-    let all = schema.with_subtypes(desc.id);
-    let present = all.iter().any(|id| view.is_present(*id, &desc.options));
+    let all: Vec<_> =
+        schema.with_subtypes(desc.id).iter().filter(|id| place.allows(Some(**id), Right::Compare)).collect();
+    let present = all.iter().any(|id| view.is_present(**id, &desc.options));
     let same = |value: &[u8]| rule.normalize(value, schema).is_some_and(|n| n == wanted);
-    let equal = all.iter().any(|id| view.any_value(*id, &desc.options, &mut |v| same(v)));
+    let equal = all.iter().any(|id| view.any_value(**id, &desc.options, &mut |v| same(v)));
     Ok(truth(equal, present))
 }
 

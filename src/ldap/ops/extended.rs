@@ -62,12 +62,6 @@ async fn password_modify(call: &Call, value: Option<&[u8]>) -> Result<Option<Vec
     if snapshot.schema.dn_key(&dn) == call.shared.options.admin.key {
         return refuse(Code::UnwillingToPerform, "the administrator's password is set in the configuration");
     }
-    if let Some(old) = asked.old {
-        let hashes = bind::stored_hashes(&snapshot, &dn);
-        if !bind::verify(call, old, hashes).await {
-            return refuse(Code::InvalidCredentials, "the old password is not right");
-        }
-    }
     let generated = asked.new.is_none().then(auth::generate);
     let new = match (&generated, asked.new) {
         (Some(secret), _) => secret.expose_secret().as_bytes().to_vec(),
@@ -77,7 +71,17 @@ async fn password_modify(call: &Call, value: Option<&[u8]>) -> Result<Option<Vec
         return refuse(Code::ConstraintViolation, "userPassword: a password must not be empty");
     }
     let changes = vec![(ModKind::Replace, SmolStr::new_static("userPassword"), vec![new])];
-    write::submit(call, Op::Modify { dn, changes }).await.map_err(|error| result::of(&error))?;
+    let op = Op::Modify { dn, changes };
+    // The right first: else anyone could try passwords of others here.
+    let grants = directory.access.grants(&call.identity);
+    op.may_be_tried(&snapshot, &grants, &directory.limits).map_err(|error| result::of(&error))?;
+    if let (Some(old), Op::Modify { dn, .. }) = (asked.old, &op) {
+        let hashes = bind::stored_hashes(&snapshot, dn);
+        if !bind::verify(call, old, hashes).await {
+            return refuse(Code::InvalidCredentials, "the old password is not right");
+        }
+    }
+    write::submit(call, op).await.map_err(|error| result::of(&error))?;
     Ok(generated.map(|secret| {
         let mut inner = Vec::new();
         ber::push_element(&mut inner, 0x80, secret.expose_secret().as_bytes());

@@ -51,6 +51,10 @@ async fn run(call: &Call, request: SearchRequest, sent: &mut usize) -> Result<Op
     let selection = Selection::new(&request.attrs, request.types_only, schema);
     let limits = Limits::new(call, &request);
     if let Some(node) = synthetic(call, &snapshot, &base, scope) {
+        // Nothing stands below either of them.
+        if matches!(scope, Scope::One | Scope::Subordinates) {
+            return Ok(Some(result::success()));
+        }
         return Ok(Some(send_synthetic(call, &snapshot, &node, &base, &filter, &selection, sent)));
     }
     // A search below the root goes to the one naming context.
@@ -138,10 +142,9 @@ impl Limits {
     }
 }
 
-/// The root DSE or the subschema entry, if the search is for it.
+/// The root DSE or the subschema entry, if the search begins there.
 fn synthetic(call: &Call, snapshot: &Snapshot, base: &Dn, scope: Scope) -> Option<Node> {
-    let here = scope == Scope::Base || (scope == Scope::Subtree && !base.is_root());
-    if !here {
+    if base.is_root() && scope != Scope::Base {
         return None;
     }
     rootdse::at(snapshot, &snapshot.schema.dn_key(base), call.offers_tls())
