@@ -9,6 +9,7 @@ use ldap3_lber::{
     common::TagClass,
     parse::Parser,
     structure::{PL, StructureTag},
+    universal::Types,
 };
 use ldap3_proto::proto::LdapOp;
 use smol_str::SmolStr;
@@ -129,8 +130,8 @@ fn bind(tag: StructureTag) -> Option<Request> {
 fn search(tag: StructureTag, filter_depth: usize) -> Option<Request> {
     let mut parts = tag.expect_constructed()?.into_iter();
     let base = parts.next().and_then(utf8)?;
-    let scope = parts.next().and_then(integer)?;
-    let _deref = parts.next().and_then(integer)?;
+    let scope = parts.next().and_then(enumerated)?;
+    let _deref = parts.next().and_then(enumerated)?;
     let size_limit = parts.next().and_then(integer)?;
     let time_limit = parts.next().and_then(integer)?;
     let types_only = parts.next().and_then(boolean)?;
@@ -145,7 +146,7 @@ fn extended(tag: StructureTag) -> Option<Request> {
     let mut value = None;
     for part in tag.expect_constructed()? {
         match (part.class, part.id) {
-            (TagClass::Context, 0) => name = utf8(part),
+            (TagClass::Context, 0) => name = String::from_utf8(part.expect_primitive()?).ok(),
             (TagClass::Context, 1) => value = part.expect_primitive(),
             _ => return None,
         }
@@ -166,8 +167,7 @@ fn control(tag: StructureTag) -> Option<Control> {
     for part in parts {
         match part.id {
             1 => control.critical = boolean(part)?,
-            4 => control.value = Some(part.expect_primitive()?),
-            _ => return None,
+            _ => control.value = Some(octets(part)?),
         }
     }
     Some(control)
@@ -183,7 +183,7 @@ fn filter(tag: StructureTag, depth: usize) -> Option<Ast> {
     Some(match (tag.id, tag.payload) {
         (0, PL::C(parts)) => Ast::And(list(parts)?),
         (1, PL::C(parts)) => Ast::Or(list(parts)?),
-        (2, PL::C(parts)) => Ast::Not(Box::new(list(parts)?.pop()?)),
+        (2, PL::C(mut parts)) if parts.len() == 1 => Ast::Not(Box::new(filter(parts.pop()?, depth)?)),
         (3, PL::C(parts)) => assertion(parts, Ast::Equal)?,
         (4, PL::C(parts)) => substring(parts)?,
         (5, PL::C(parts)) => assertion(parts, Ast::GreaterOrEqual)?,
@@ -198,7 +198,7 @@ fn filter(tag: StructureTag, depth: usize) -> Option<Ast> {
 fn assertion(parts: Vec<StructureTag>, make: fn(SmolStr, Vec<u8>) -> Ast) -> Option<Ast> {
     let mut parts = parts.into_iter();
     let attr = parts.next().and_then(utf8)?;
-    let value = parts.next()?.expect_primitive()?;
+    let value = parts.next().and_then(octets)?;
     Some(make(SmolStr::new(attr), value))
 }
 
@@ -222,23 +222,43 @@ fn substring(parts: Vec<StructureTag>) -> Option<Ast> {
 fn extensible(parts: Vec<StructureTag>) -> Option<Ast> {
     let (mut rule, mut attr, mut value, mut dn) = (None, None, None, false);
     for part in parts {
-        match part.id {
-            1 => rule = Some(SmolStr::new(utf8(part)?)),
-            2 => attr = Some(SmolStr::new(utf8(part)?)),
-            3 => value = Some(part.expect_primitive()?),
-            4 => dn = boolean(part)?,
+        let name = |bytes: Vec<u8>| String::from_utf8(bytes).ok().map(SmolStr::new);
+        match (part.class, part.id, part.expect_primitive()?) {
+            (TagClass::Context, 1, bytes) => rule = Some(name(bytes)?),
+            (TagClass::Context, 2, bytes) => attr = Some(name(bytes)?),
+            (TagClass::Context, 3, bytes) => value = Some(bytes),
+            (TagClass::Context, 4, bytes) => dn = truth(&bytes)?,
             _ => return None,
         }
     }
     Some(Ast::Extensible { rule, attr, value: value?, dn })
 }
 
+/// The content of a primitive element of this universal type.
+fn universal(tag: StructureTag, kind: Types) -> Option<Vec<u8>> {
+    if tag.class != TagClass::Universal || tag.id != kind as u64 {
+        return None;
+    }
+    tag.expect_primitive()
+}
+
+fn octets(tag: StructureTag) -> Option<Vec<u8>> {
+    universal(tag, Types::OctetString)
+}
+
 fn utf8(tag: StructureTag) -> Option<String> {
-    String::from_utf8(tag.expect_primitive()?).ok()
+    String::from_utf8(octets(tag)?).ok()
 }
 
 fn integer(tag: StructureTag) -> Option<i64> {
-    let bytes = tag.expect_primitive()?;
+    number(&universal(tag, Types::Integer)?)
+}
+
+fn enumerated(tag: StructureTag) -> Option<i64> {
+    number(&universal(tag, Types::Enumerated)?)
+}
+
+fn number(bytes: &[u8]) -> Option<i64> {
     if bytes.is_empty() || bytes.len() > 8 {
         return None;
     }
@@ -247,7 +267,11 @@ fn integer(tag: StructureTag) -> Option<i64> {
 }
 
 fn boolean(tag: StructureTag) -> Option<bool> {
-    match tag.expect_primitive()?.as_slice() {
+    truth(&universal(tag, Types::Boolean)?)
+}
+
+fn truth(bytes: &[u8]) -> Option<bool> {
+    match bytes {
         [byte] => Some(*byte != 0),
         _ => None,
     }
