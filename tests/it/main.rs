@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod crash;
 mod export;
+mod floors;
+mod ldap;
 mod model;
+mod support;

