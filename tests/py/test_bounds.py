@@ -1,0 +1,167 @@
+"""What one client may not do to the others: take the server's time and memory, find out names,
+keep a second password, move entries past the rules."""
+
+import shutil
+
+import ldap
+import pytest
+
+from support import AMARTIN, LBERNARD, PASSWORDS, PEOPLE, REPO, SUFFIX, person
+
+DEAR = [
+    "{ARGON2}$argon2id$v=19$m=4294967295,t=1,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA",
+    "{ARGON2}$argon2id$v=19$m=64,t=4294967295,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA",
+    "{CRYPT}$6$rounds=999999999$saltsalt$" + "a" * 86,
+]
+
+
+@pytest.mark.parametrize("value", DEAR)
+def test_a_hash_that_costs_too_much_is_refused(server, someone, value):
+    changed = server.modify(f"dn: {someone}\nchangetype: modify\nreplace: userPassword\nuserPassword: {value}\n")
+    assert changed.code == 19 and "costs more" in changed.err, changed
+    assert server.tool("ldapwhoami", who=someone, password="first-password").ok()
+
+
+def test_only_a_few_passwords_fit(server, someone):
+    many = "".join(f"userPassword: password-{n}\n" for n in range(6))
+    changed = server.modify(f"dn: {someone}\nchangetype: modify\nreplace: userPassword\n{many}")
+    assert changed.code == 11 and "userPassword" in changed.err, changed
+
+
+def test_hashing_is_for_those_who_may_write(server, uid):
+    refused = server.add(person(uid, userPassword="x"), who=AMARTIN)
+    assert refused.code == 50 and "add this entry" in refused.err, refused
+
+
+def test_no_password_hides_behind_an_option(server, someone):
+    changed = server.modify(f"dn: {someone}\nchangetype: modify\nadd: userPassword;x-a\nuserPassword;x-a: back\n")
+    assert changed.code == 17, changed
+    assert server.tool("ldapwhoami", who=someone, password="back").code == 49
+
+
+def test_the_old_password_of_others_cannot_be_tried(server):
+    for guess in (PASSWORDS[LBERNARD], "wrong"):
+        tried = server.tool("ldappasswd", "-a", guess, "-s", "new-password", LBERNARD, who=AMARTIN)
+        assert "(50)" in tried.out + tried.err, tried
+
+
+@pytest.mark.parametrize("ask", [
+    lambda s, dn: s.search(base=dn, scope="base", who=None).code,
+    lambda s, dn: s.tool("ldapcompare", dn, "sn:x", who=None).code,
+    lambda s, dn: s.delete(dn, who=None).code,
+    lambda s, dn: s.modify(f"dn: {dn}\nchangetype: modify\nreplace: nope\nnope: x\n", who=None).code,
+    lambda s, dn: s.add(f"dn: {dn}\nobjectClass: person\ncn: x\nsn: x\n", who=None).code,
+    lambda s, dn: s.tool("ldapmodrdn", dn, "uid=other", who=None).code,
+], ids=["search", "compare", "delete", "modify", "add", "rename"])
+def test_whoever_has_no_right_learns_no_name(server, ask):
+    assert ask(server, AMARTIN) == ask(server, f"uid=nobody,{PEOPLE}") == 32
+
+
+def test_an_empty_modify_tells_nothing_either(server):
+    connection = server.connect(who=None)
+    for dn in (AMARTIN, f"uid=nobody,{PEOPLE}"):
+        with pytest.raises(ldap.NO_SUCH_OBJECT):
+            connection.modify_s(dn, [])
+
+
+def test_a_name_of_thousands_of_parts_is_answered(server):
+    deep = "o=x," * 9000 + SUFFIX
+    with pytest.raises(ldap.NO_SUCH_OBJECT):
+        server.connect(who=None).search_s(deep, ldap.SCOPE_BASE)
+    with pytest.raises(ldap.NO_SUCH_OBJECT):
+        server.connect().delete_s(deep)
+
+
+def test_an_address_book_filter_of_five_substrings(server):
+    parts = "".join(f"({name}=*amart*)" for name in ("cn", "sn", "mail", "uid", "givenName"))
+    found = server.search(f"(&(objectClass=person)(|{parts}))", "1.1").ok()
+    assert found.dns == [AMARTIN]
+
+
+def test_a_filter_over_very_many_keys_is_still_right(server):
+    parts = "".join("(cn=*martin*)" for _ in range(2000))
+    found = server.connect().search_s(SUFFIX, ldap.SCOPE_SUBTREE, f"(|{parts})", ["1.1"])
+    assert AMARTIN in [dn for dn, _ in found]
+
+
+def test_compare_keeps_to_the_rights_of_subtypes(new_server, tmp_path):
+    access = tmp_path / "access.yml"
+    access.write_text(
+        "rules:\n"
+        "  - {name: admin, who: [admin], rights: all}\n"
+        "  - {name: no surname, who: [authenticated], attributes: [sn], rights: none}\n"
+        "  - {name: the rest, who: [authenticated], rights: [read, search, compare]}\n"
+    )
+    server = new_server(access=access).start()
+    compare = lambda attr: server.tool("ldapcompare", LBERNARD, attr, who=AMARTIN).code
+    surname = server.search("(uid=lbernard)", "sn").ok().entry["sn"][0].decode()
+    assert compare(f"sn:{surname}") == 50
+    assert compare(f"name:{surname}") == 5
+    assert server.stop() == 0
+
+
+def test_an_rdn_completes_the_classes(server, uid):
+    dn = f"objectClass=inetOrgPerson+cn={uid},{PEOPLE}"
+    server.add(f"dn: {dn}\nsn: x\nuid: {uid}\nobjectClass: inetOrgPerson\n").ok()
+    assert server.search(f"(&(cn={uid})(objectClass=person))", "1.1").ok().dns == [dn]
+    server.delete(dn).ok()
+
+
+def test_a_container_does_not_cross_the_border_of_identities(server, uid):
+    container, inside = f"ou={uid},{PEOPLE}", f"uid={uid},ou={uid},{PEOPLE}"
+    server.add(f"dn: {container}\nobjectClass: organizationalUnit\n").ok()
+    server.add(person(uid).replace(f"uid={uid},{PEOPLE}", inside)).ok()
+    moved = server.tool("ldapmodrdn", "-s", SUFFIX, container, f"ou={uid}")
+    assert moved.code == 53 and "identities base" in moved.out + moved.err, moved
+    server.modify(f"dn: {inside}\nchangetype: modify\nreplace: sn\nsn: New\n").ok()
+    server.delete(inside).ok()
+    server.delete(container).ok()
+
+
+def test_a_move_needs_the_right_to_add_where_it_goes(new_server, tmp_path):
+    access = tmp_path / "access.yml"
+    access.write_text(
+        "rules:\n"
+        "  - {name: admin, who: [admin], rights: all}\n"
+        "  - {name: no new groups, who: [authenticated], base: 'ou=groups,{suffix}', scope: children, rights: [read]}\n"
+        "  - {name: the rest, who: [authenticated], rights: all}\n"
+    )
+    server = new_server(access=access).start()
+    person_here = f"dn: cn=p,{SUFFIX}\nobjectClass: person\nsn: x\n"
+    server.add(person_here, who=AMARTIN).ok()
+    groups = f"ou=groups,{SUFFIX}"
+    assert server.add(person_here.replace(f"cn=p,{SUFFIX}", f"cn=p,{groups}"), who=AMARTIN).code == 50
+    moved = server.tool("ldapmodrdn", "-s", groups, f"cn=p,{SUFFIX}", "cn=p", who=AMARTIN)
+    assert moved.code == 50, moved
+    assert server.stop() == 0
+
+
+def test_an_index_on_a_computed_attribute_is_refused(new_server):
+    server = new_server()
+    server.config.write_text(server.config.read_text() + "indexes: [uid, modifyTimestamp]\n")
+    checked = server.command("check")
+    assert checked.returncode == 1 and "'modifyTimestamp'" in checked.stderr, checked.stderr
+
+
+def test_a_type_that_the_schema_lost_stops_the_start(new_server, tmp_path):
+    schemas = tmp_path / "schemas"
+    shutil.copytree(REPO / "schemas", schemas)
+    own = schemas / "ldap" / "95-own.yml"
+    own.write_text(
+        "attributes: [{name: ownNote, oid: 1.3.6.1.4.1.32473.9.1, sup: name}]\n"
+        "classes: [{name: ownThing, oid: 1.3.6.1.4.1.32473.9.2, kind: auxiliary, may: [ownNote]}]\n"
+    )
+    server = new_server()
+    server.config.write_text(server.config.read_text().replace(f"{REPO}/schemas", str(schemas)))
+    server.start()
+    server.modify(
+        f"dn: {AMARTIN}\nchangetype: modify\nadd: objectClass\nobjectClass: ownThing\n-\nadd: ownNote\nownNote: x\n"
+    ).ok()
+    assert server.stop() == 0
+    own.write_text(own.read_text().replace("attributes: [{name: ownNote, oid: 1.3.6.1.4.1.32473.9.1, sup: name}]\n", "")
+                   .replace("may: [ownNote]", "may: []"))
+    refused = server.command("serve", "--ldap=127.0.0.1:0", "--ldaps=127.0.0.1:0", "--http=127.0.0.1:0")
+    assert refused.returncode == 1 and "ownNote" in refused.stderr and "put the definition back" in refused.stderr
+    own.write_text(own.read_text().replace("classes:", "attributes: [{name: ownNote, oid: 1.3.6.1.4.1.32473.9.1, sup: name}]\nclasses:"))
+    assert server.start().search("(ownNote=x)", "ownNote").ok().dns == [AMARTIN]
+    assert server.stop() == 0
