@@ -52,17 +52,11 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         (ldap_socket.local_addr()?, ldaps_socket.local_addr()?, http_socket.local_addr()?);
 
     let stop = CancellationToken::new();
-    let exporters =
-        Arc::new(export::start(Arc::clone(&directory), built.targets, Arc::clone(&clock), stop.child_token()));
+    let exporters = Arc::new(export::start(Arc::clone(&directory), built.targets, clock, stop.child_token()));
     let fronts = TaskTracker::new();
     let listeners = ldap::Listeners { ldap: Some(ldap_socket), ldaps: Some(ldaps_socket), ldapi };
-    let options = ldap::Options {
-        directory: Arc::clone(&directory),
-        admin,
-        tls: Some(tls),
-        limits: Arc::clone(&built.limits),
-        clock,
-    };
+    let options =
+        ldap::Options { directory: Arc::clone(&directory), admin, tls: Some(tls), limits: Arc::clone(&built.limits) };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));
     let status = Arc::clone(&exporters);

@@ -23,10 +23,7 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
     let key = schema.dn_key(dn);
     let Some(rdn) = dn.leaf() else { return Err(Error::AlreadyExists) };
     let (mut draft, mut faults) = draft(attrs, rdn, context.options.limits.entry_attributes, schema)?;
-    if !context.grants().everything() {
-        let proposed = draft.clone().seal(Uuid::nil(), Operational::unwritten(), schema);
-        require_add(context, &proposed, &key)?;
-    }
+    may_add_draft(&context.grants(), &draft, &key, schema)?;
     let parent = parent(context, &key)?;
     if base.find(&key).is_some() {
         return Err(Error::AlreadyExists);
@@ -134,11 +131,16 @@ pub(super) fn draft(
 }
 
 /// Refuses unless the identity may have this entry stand under this name.
-pub(super) fn require_add(context: &Context<'_>, entry: &Entry, key: &DnKey) -> Result<(), Error> {
-    may_add(&context.grants(), entry, key, &context.base.schema)
-}
-
 pub(super) fn may_add(grants: &Grants<'_>, entry: &Entry, key: &DnKey, schema: &Schema) -> Result<(), Error> {
     let place = grants.at(key, entry.uuid, &Plain(entry), schema);
     if place.allows(None, Right::Add) { Ok(()) } else { Err(place.denial("add this entry".to_owned())) }
+}
+
+/// The same for an entry that is not made yet. Who may do everything costs no copy of it.
+pub(super) fn may_add_draft(grants: &Grants<'_>, draft: &Draft, key: &DnKey, schema: &Schema) -> Result<(), Error> {
+    if grants.everything() {
+        return Ok(());
+    }
+    let proposed = draft.clone().seal(Uuid::nil(), Operational::unwritten(), schema);
+    may_add(grants, &proposed, key, schema)
 }

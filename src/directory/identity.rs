@@ -66,22 +66,22 @@ pub(super) fn is_axis(attr: AttrId, schema: &Schema) -> bool {
 pub(super) fn take_axes(draft: &mut Draft, sent: impl Fn(AttrId) -> bool, schema: &Schema) -> Result<Asked, Error> {
     let known = &schema.known;
     Ok(Asked {
-        state: one(draft, known.state, schema, parse_axis::state)?.filter(|_| sent(known.state)),
-        lifecycle: one(draft, known.lifecycle, schema, parse_axis::lifecycle)?.filter(|_| sent(known.lifecycle)),
-        data_status: one(draft, known.data_status, schema, parse_axis::data_status)?
-            .filter(|_| sent(known.data_status)),
-        init_state: one(draft, known.init_state, schema, parse_axis::init_state)?.filter(|_| sent(known.init_state)),
+        state: one(draft, known.state, &sent, schema, parse_axis::state)?,
+        lifecycle: one(draft, known.lifecycle, &sent, schema, parse_axis::lifecycle)?,
+        data_status: one(draft, known.data_status, &sent, schema, parse_axis::data_status)?,
+        init_state: one(draft, known.init_state, &sent, schema, parse_axis::init_state)?,
     })
 }
 
 fn one<T>(
     draft: &mut Draft,
     attr: AttrId,
+    sent: impl Fn(AttrId) -> bool,
     schema: &Schema,
     parse: impl Fn(&[u8]) -> Result<T, lifecycle::Fault>,
 ) -> Result<Option<T>, Error> {
     let name = || schema.attribute(attr).name.to_string();
-    match draft.take(attr).as_deref() {
+    match draft.take(attr).filter(|_| sent(attr)).as_deref() {
         None | Some([]) => Ok(None),
         Some([value]) => parse(value).map(Some).map_err(|fault| Error::Axis { attr: name(), fault }),
         Some(_) => Err(Error::NotAnIdentity { attr: name(), reason: "it has one value" }),

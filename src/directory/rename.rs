@@ -3,7 +3,7 @@
 
 use super::{
     ChangeKind, Error, Node,
-    add::{put_rdn_values, require_add},
+    add::{may_add, put_rdn_values},
     identity,
     plan::{Context, Plan},
 };
@@ -59,7 +59,7 @@ pub(super) fn plan(
     let new_key = parent_key.child(key.clone());
     if parent != old_parent {
         // What may be added there may be moved there.
-        require_add(context, before, &new_key)?;
+        may_add(&context.grants(), before, &new_key, schema)?;
         stay_in_area(context, node, &new_key)?;
     }
     let scope = identity::scope(context.options, &new_key, &draft.attrs, schema);

@@ -5,11 +5,10 @@ use super::{Error, Op, Snapshot, View, add};
 use crate::{
     access::{Grants, Right},
     auth,
-    entry::{ModKind, Operational},
+    entry::ModKind,
     limits::Limits,
     schema::{Attr, Schema},
 };
-use uuid::Uuid;
 
 impl Op {
     /// Secret values in this change; [`Op::hash_secrets`] has work to do if there are some.
@@ -32,8 +31,7 @@ impl Op {
             Op::Add { dn, attrs } => {
                 let rdn = dn.leaf().ok_or(Error::AlreadyExists)?;
                 let (draft, _) = add::draft(attrs.clone(), rdn, limits.entry_attributes, schema)?;
-                let proposed = draft.seal(Uuid::nil(), Operational::unwritten(), schema);
-                add::may_add(grants, &proposed, &schema.dn_key(dn), schema)
+                add::may_add_draft(grants, &draft, &schema.dn_key(dn), schema)
             }
             Op::Modify { dn, .. } => {
                 // A name that is not there is refused by the writer, in its own words.

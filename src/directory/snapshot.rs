@@ -86,34 +86,33 @@ impl Snapshot {
 
     /// The entry of this name.
     pub fn find(&self, key: &DnKey) -> Option<&Arc<Node>> {
-        let above = self.suffix_key.rdns().len();
-        if !key.is_within(&self.suffix_key) {
-            return None;
-        }
-        let mut at = self.root?;
-        for rdn in key.rdns().iter().rev().skip(above) {
-            at = *self.children.get(&(at, rdn.clone()))?;
-        }
-        self.node(at)
+        let (at, whole) = self.descend(key)?;
+        if whole { self.node(at) } else { None }
     }
 
     pub fn find_dn(&self, dn: &Dn) -> Option<&Arc<Node>> {
         self.find(&self.schema.dn_key(dn))
     }
 
-    /// The nearest existing superior of a name, for matchedDN.
+    /// The nearest existing superior of a name that is not there, for matchedDN.
     pub fn nearest(&self, key: &DnKey) -> Option<&Arc<Node>> {
-        if !key.is_below(&self.suffix_key) {
+        let (at, _) = self.descend(key)?;
+        self.node(at)
+    }
+
+    /// How far down from the suffix a name leads, and whether that is the whole of it.
+    fn descend(&self, key: &DnKey) -> Option<(EntryId, bool)> {
+        if !key.is_within(&self.suffix_key) {
             return None;
         }
         let mut at = self.root?;
         for rdn in key.rdns().iter().rev().skip(self.suffix_key.rdns().len()) {
             match self.child(at, rdn) {
                 Some(child) => at = child,
-                None => break,
+                None => return Some((at, false)),
             }
         }
-        self.node(at)
+        Some((at, true))
     }
 
     /// The error for a name that is not there. The nearest superior is named only to those who

@@ -29,10 +29,6 @@ impl Draft {
         self.attrs.iter_mut().find(|a| a.desc == *desc)
     }
 
-    pub fn has(&self, attr: AttrId) -> bool {
-        self.attrs.iter().any(|a| a.desc.id == attr && !a.values.is_empty())
-    }
-
     /// True if the plain attribute holds a value equal to this one.
     pub fn holds(&self, attr: AttrId, value: &[u8], schema: &Schema) -> bool {
         let wanted = schema.identity(attr, value);

@@ -144,9 +144,4 @@ impl Entry {
     pub fn with_operational(&self, operational: Operational) -> Self {
         Entry { operational, ..self.clone() }
     }
-
-    /// Bytes of memory that this entry holds, roughly.
-    pub fn weight(&self) -> usize {
-        self.body.len() + self.slots.len() * size_of::<Slot>() + size_of::<Self>()
-    }
 }

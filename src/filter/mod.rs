@@ -60,13 +60,4 @@ impl Filter {
     pub fn everything() -> Self {
         Filter::And(Vec::new())
     }
-
-    /// `(objectClass=*)`, the filter of a client that wants any entry.
-    pub fn is_everything(&self, schema: &crate::schema::Schema) -> bool {
-        match self {
-            Filter::And(list) => list.is_empty(),
-            Filter::Present(target) => target.attrs.first() == Some(&schema.known.object_class),
-            _ => false,
-        }
-    }
 }

@@ -18,7 +18,7 @@ pub mod tls;
 
 pub use listener::{Listeners, run};
 
-use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits};
+use crate::{directory::Directory, dn::DnKey, limits::Limits};
 use secrecy::SecretString;
 use smol_str::SmolStr;
 use std::sync::{Arc, atomic::AtomicU64};
@@ -30,7 +30,6 @@ pub struct Options {
     pub admin: Admin,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: Arc<Limits>,
-    pub clock: Clock,
 }
 
 /// The administrator of the configuration.

@@ -115,23 +115,6 @@ impl Syntax {
             | SubstringAssertion => !value.is_empty() && std::str::from_utf8(value).is_ok(),
         }
     }
-
-    /// Values that a person cannot read as text.
-    pub fn is_binary(self) -> bool {
-        use Syntax::*;
-        matches!(
-            self,
-            Audio
-                | Binary
-                | Certificate
-                | CertificateList
-                | CertificatePair
-                | FaxImage
-                | Jpeg
-                | OctetString
-                | SupportedAlgorithm
-        )
-    }
 }
 
 impl Schema {
