@@ -43,6 +43,8 @@ pub struct Limits {
     pub writer_queue: usize,
     /// Jobs that one commit takes together.
     pub commit_batch: usize,
+    /// Entries that one tree delete takes at the most.
+    pub tree_delete: usize,
     /// Attribute descriptions of one entry.
     pub entry_attributes: usize,
     /// Bytes of one entry.
@@ -74,6 +76,7 @@ impl Default for Limits {
             write_secs: 60,
             writer_queue: 1024,
             commit_batch: 256,
+            tree_delete: 100_000,
             entry_attributes: 1024,
             entry_bytes: 64 << 20,
             passwords: 5,

@@ -37,6 +37,8 @@ pub enum Error {
     TooLarge { what: &'static str },
     #[error("no right to {what}")]
     Access { what: String },
+    #[error("the assertion is not true of the entry")]
+    AssertionFailed,
     #[error("not possible: {0}")]
     Unwilling(&'static str),
     #[error("the directory cannot write at present; ask its operator")]

@@ -3,6 +3,7 @@
 //! until it is durable.
 
 mod add;
+mod carry;
 mod change;
 mod delete;
 mod error;
@@ -17,6 +18,7 @@ mod report;
 mod search;
 mod secrets;
 mod snapshot;
+mod terms;
 mod view;
 mod writer;
 
@@ -26,6 +28,7 @@ pub use index::{can_index, default_indexes};
 pub use record::VERSION as RECORD_VERSION;
 pub use search::{Hits, Scope, Search, Step};
 pub use snapshot::{Node, Snapshot};
+pub use terms::{Outcome, Refused, Sight, Sights, Terms, Update};
 pub use view::{SUBSCHEMA, View};
 
 use crate::{
@@ -107,23 +110,24 @@ pub enum Op {
     },
 }
 
-/// What came of an accepted change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub uuid: Uuid,
-    /// For the client, beside success: what an identity that was kept still lacks.
-    pub diagnostic: Option<String>,
-    /// False if the entry was as asked before: nothing was written.
-    pub changed: bool,
-}
-
 /// Rows that exporters keep in the store: links and cursors.
 pub type Row = (RecordKey, Option<Vec<u8>>);
 
 enum Job {
-    Write { identity: Identity, op: Box<Op>, reply: oneshot::Sender<Result<Outcome, Error>> },
-    Rows { rows: Vec<Row>, reply: oneshot::Sender<Result<(), Error>> },
-    ReadLog { after: u64, max: usize, reply: oneshot::Sender<Result<Vec<(u64, Change)>, Error>> },
+    /// All of the updates or none.
+    Write {
+        updates: Vec<Update>,
+        reply: oneshot::Sender<Result<Vec<Outcome>, Refused>>,
+    },
+    Rows {
+        rows: Vec<Row>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    ReadLog {
+        after: u64,
+        max: usize,
+        reply: oneshot::Sender<Result<Vec<(u64, Change)>, Error>>,
+    },
     Stop,
 }
 
@@ -183,9 +187,20 @@ impl Directory {
     /// Asks for a change and waits until it is durable or refused. Secrets in `op` must be
     /// hashed before: [`Op::hash_secrets`].
     pub async fn submit(&self, identity: &Identity, op: Op) -> Result<Outcome, Error> {
+        self.submit_update(Update { identity: identity.clone(), op, terms: Terms::default() }).await
+    }
+
+    /// The same on the client's own terms.
+    pub async fn submit_update(&self, update: Update) -> Result<Outcome, Error> {
+        let outcomes = self.submit_all(vec![update]).await.map_err(|refused| refused.error)?;
+        outcomes.into_iter().next().ok_or_else(|| Error::Internal("an update without an outcome".to_owned()))
+    }
+
+    /// Asks for several changes at once: they become durable and visible together, or none of
+    /// them does, and the first that was refused is named. Each sees what those before it did.
+    pub async fn submit_all(&self, updates: Vec<Update>) -> Result<Vec<Outcome>, Refused> {
         let (reply, answer) = oneshot::channel();
-        let job = Job::Write { identity: identity.clone(), op: Box::new(op), reply };
-        self.send(job).await?;
+        self.send(Job::Write { updates, reply }).await?;
         answer.await.map_err(|_| Error::Unavailable)?
     }
 

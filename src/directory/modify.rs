@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     dn::Dn,
-    entry::{Draft, ModKind},
+    entry::{Draft, ModKind, Operational},
     schema::{Attr, AttrId, Schema, Violations},
 };
 use smol_str::SmolStr;
@@ -33,7 +33,12 @@ pub(super) fn plan(
     let original = draft.clone();
     identity::show_axes(&mut draft, before.operational.axes, schema);
     for change in &changes {
-        draft.apply(change, schema)?;
+        let rest = if context.terms.permissive { draft.still_to_do(change.clone(), schema) } else { None };
+        match (context.terms.permissive, &rest) {
+            (false, _) => draft.apply(change, schema)?,
+            (true, Some(rest)) => draft.apply(rest, schema)?,
+            (true, None) => {}
+        }
     }
     let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), schema)?;
     draft.attrs.retain(|a| !a.values.is_empty());
@@ -48,7 +53,8 @@ pub(super) fn plan(
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let structural = &schema.class(checked.structural).name;
-    if *structural != before.operational.structural {
+    let may_relax = context.terms.relax && context.grants().everything();
+    if *structural != before.operational.structural && !may_relax {
         return Err(Error::StructuralClassChange {
             from: before.operational.structural.to_string(),
             to: structural.to_string(),
@@ -69,7 +75,7 @@ pub(super) fn plan(
         (false, ..) => ChangeKind::Modify(changed),
     };
     let diagnostic = moved.diagnostic.clone();
-    let operational = context.written(&before.operational, moved);
+    let operational = Operational { structural: structural.clone(), ..context.written(&before.operational, moved) };
     let entry = draft.seal(before.uuid, operational, schema);
     let change = context.change(before.uuid, context.base.dn_text(node), kind);
     let node =

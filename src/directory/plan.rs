@@ -1,12 +1,13 @@
 //! What a change comes to, worked out before anything is touched: a plan either refuses or names
 //! the one node to put or remove. Applying a plan cannot fail.
 
-use super::{Change, ChangeKind, Error, Node, Options, Outcome, Snapshot, View, identity::Moved};
+use super::{Change, ChangeKind, Error, Node, Options, Outcome, Snapshot, Terms, View, identity::Moved};
 use crate::{
     access::{Grants, Identity, Place, Right},
     clock::Timestamp,
     dn::{Dn, DnKey},
     entry::Operational,
+    filter::Filter,
     schema::AttrId,
 };
 use smol_str::SmolStr;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 pub(super) struct Context<'a> {
     pub base: &'a Snapshot,
     pub identity: &'a Identity,
+    pub terms: &'a Terms,
     pub options: &'a Options,
     pub now: Timestamp,
     /// The number that this change will have in the journal.
@@ -77,6 +79,14 @@ impl<'a> Context<'a> {
         if self.place(&grants, node).is_blind() { Err(Error::NoSuchObject { matched: None }) } else { Ok(()) }
     }
 
+    /// Refuses unless the filter is true of the entry, as far as the identity may search it.
+    pub fn require_assertion(&self, node: &Node, filter: &Filter) -> Result<(), Error> {
+        let grants = self.grants();
+        let place = self.place(&grants, node);
+        let holds = filter.matches(&View::new(self.base, node, &place), &self.base.schema);
+        if holds { Ok(()) } else { Err(Error::AssertionFailed) }
+    }
+
     /// Refuses unless the identity may write every one of the attributes.
     pub fn require_write(&self, node: &Node, attrs: impl Iterator<Item = AttrId>) -> Result<(), Error> {
         let grants = self.grants();
@@ -112,11 +122,11 @@ impl<'a> Context<'a> {
 
 impl Plan {
     pub fn unchanged(uuid: Uuid) -> Self {
-        Plan { effect: Effect::Nothing, outcome: Outcome { uuid, diagnostic: None, changed: false } }
+        Plan { effect: Effect::Nothing, outcome: Outcome::unchanged(uuid) }
     }
 
     pub fn put(node: Node, change: Change, diagnostic: Option<String>) -> Self {
-        let outcome = Outcome { uuid: node.entry.uuid, diagnostic, changed: true };
+        let outcome = Outcome::changed(node.entry.uuid, diagnostic);
         Plan { effect: Effect::Put { node: Arc::new(node), change }, outcome }
     }
 }

@@ -39,6 +39,6 @@ pub(super) fn plan(context: &Context<'_>, uuid: Uuid, as_of: u64, event: Event) 
         key: node.key.clone(),
         entry: Arc::new(node.entry.with_operational(operational)),
     };
-    let outcome = Outcome { uuid, diagnostic: None, changed: true };
+    let outcome = Outcome::changed(uuid, None);
     Ok(Plan { effect: Effect::Put { node: Arc::new(node), change }, outcome })
 }

@@ -1,13 +1,8 @@
 //! The one writer: takes the jobs that wait, plans each on the state that the ones before left,
 //! makes them durable together, then publishes, then answers. In that order, always.
 
-use super::{
-    Change, Error, Job, Node, Op, Options, Outcome, Snapshot, add, delete, modify,
-    plan::{Context, Effect, Plan},
-    record, rename, report,
-};
+use super::{Change, Error, Job, Options, Outcome, Refused, Snapshot, carry::Work};
 use crate::{
-    access::Identity,
     names,
     store::{Disk, Group, RecordKey},
 };
@@ -40,7 +35,7 @@ enum Turn {
 
 /// Answers that wait for the commit; refusals too, since they may rest on a neighbour's change.
 enum Answer {
-    Write(oneshot::Sender<Result<Outcome, Error>>, Result<Outcome, Error>),
+    Write(oneshot::Sender<Result<Vec<Outcome>, Refused>>, Result<Vec<Outcome>, Refused>),
     Rows(oneshot::Sender<Result<(), Error>>),
 }
 
@@ -62,24 +57,24 @@ impl<D: Disk> Writer<D> {
     }
 
     fn turn(&mut self, jobs: Vec<Job>) -> Turn {
-        let mut work = Snapshot::clone(&self.current.load());
-        let before = work.head;
-        let mut group = Group::default();
+        let snapshot = Snapshot::clone(&self.current.load());
+        let before = snapshot.head;
+        let mut work = Work { options: &self.options, snapshot, group: Group::default() };
         let mut answers = Vec::with_capacity(jobs.len());
         let mut turn = Turn::GoOn;
         let mut cursors = Vec::new();
         for job in jobs {
             match job {
-                Job::Write { identity, op, reply } => {
-                    let result = self.write(&mut work, &mut group, &identity, *op);
+                Job::Write { updates, reply } => {
+                    let result = work.carry_out(updates);
                     answers.push(Answer::Write(reply, result));
                 }
                 Job::Rows { rows, reply } => {
                     for (key, value) in rows {
                         cursors.extend(cursor(&key, value.as_deref()));
                         match value {
-                            Some(bytes) => group.put(key, bytes),
-                            None => group.delete(key),
+                            Some(bytes) => work.group.put(key, bytes),
+                            None => work.group.delete(key),
                         }
                     }
                     answers.push(Answer::Rows(reply));
@@ -91,6 +86,7 @@ impl<D: Disk> Writer<D> {
                 Job::Stop => turn = Turn::Last,
             }
         }
+        let Work { snapshot: work, group, .. } = work;
         if group.is_empty() {
             answer_all(answers, &Ok(()));
             return turn;
@@ -120,44 +116,6 @@ impl<D: Disk> Writer<D> {
             }
         }
         turn
-    }
-
-    fn write(&self, work: &mut Snapshot, group: &mut Group, identity: &Identity, op: Op) -> Result<Outcome, Error> {
-        let context = Context {
-            base: work,
-            identity,
-            options: &self.options,
-            now: (self.options.clock)(),
-            number: work.head + 1,
-        };
-        let Plan { effect, outcome } = match op {
-            Op::Add { dn, attrs } => add::plan(&context, &dn, attrs)?,
-            Op::Modify { dn, changes } => modify::plan(&context, &dn, changes)?,
-            Op::Delete { dn } => delete::plan(&context, &dn)?,
-            Op::Rename { dn, new_rdn, delete_old, new_superior } => {
-                rename::plan(&context, &dn, &new_rdn, delete_old, new_superior.as_ref())?
-            }
-            Op::Report { uuid, as_of, event } => report::plan(&context, uuid, as_of, event)?,
-        };
-        match effect {
-            Effect::Nothing => {}
-            Effect::Put { node, change } => {
-                let record = stored(&node, work);
-                // A group fails as a whole, so one entry must not be able to make it fail.
-                if record.len() > self.options.limits.entry_bytes {
-                    return Err(Error::TooLarge { what: "bytes in one entry" });
-                }
-                group.put(RecordKey::Entry(node.entry.uuid), record);
-                log(group, work, &change);
-                work.put(node);
-            }
-            Effect::Remove { node, change } => {
-                group.delete(RecordKey::Entry(node.entry.uuid));
-                log(group, work, &change);
-                work.remove(&node);
-            }
-        }
-        Ok(outcome)
     }
 
     fn read_log(&self, after: u64, max: usize) -> Result<Vec<(u64, Change)>, Error> {
@@ -202,20 +160,6 @@ impl Drop for OnPanic {
     }
 }
 
-fn stored(node: &Node, work: &Snapshot) -> Vec<u8> {
-    let parent = node.parent.and_then(|p| work.node(p));
-    let name = match parent {
-        Some(_) => node.rdn.text().to_owned(),
-        None => work.suffix.to_string(),
-    };
-    record::encode(node, parent.map(|p| p.entry.uuid), &name, &work.schema)
-}
-
-fn log(group: &mut Group, work: &mut Snapshot, change: &Change) {
-    group.log(change.encode());
-    work.head += 1;
-}
-
 #[derive(Clone, Copy)]
 enum Failure {
     Full,
@@ -231,7 +175,7 @@ fn answer_all(answers: Vec<Answer>, commit: &Result<(), Failure>) {
     for answer in answers {
         match (answer, *commit) {
             (Answer::Write(reply, result), Ok(())) => drop(reply.send(result)),
-            (Answer::Write(reply, _), Err(failure)) => drop(reply.send(Err(failed(failure)))),
+            (Answer::Write(reply, _), Err(failure)) => drop(reply.send(Err(failed(failure).into()))),
             (Answer::Rows(reply), Ok(())) => drop(reply.send(Ok(()))),
             (Answer::Rows(reply), Err(failure)) => drop(reply.send(Err(failed(failure)))),
         }

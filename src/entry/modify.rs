@@ -41,6 +41,29 @@ pub enum ModError {
 }
 
 impl Draft {
+    /// The change without what it need not do: values to add that are there already, values to
+    /// delete that are not. For clients that only care for the result.
+    pub fn still_to_do(&self, mut change: Modification, schema: &Schema) -> Option<Modification> {
+        let id = change.attr.id;
+        let has_rule = schema.attribute(id).equality.is_some();
+        let held: HashSet<Vec<u8>> = match self.get(&change.attr) {
+            Some(held) if has_rule => held.values.iter().map(|v| schema.identity(id, v).into_owned()).collect(),
+            _ => HashSet::new(),
+        };
+        match change.kind {
+            ModKind::Add if !change.values.is_empty() => {
+                change.values.retain(|v| !held.contains(schema.identity(id, v).as_ref()));
+                (!change.values.is_empty()).then_some(change)
+            }
+            ModKind::Delete if change.values.is_empty() => self.get(&change.attr).is_some().then_some(change),
+            ModKind::Delete if has_rule => {
+                change.values.retain(|v| held.contains(schema.identity(id, v).as_ref()));
+                (!change.values.is_empty()).then_some(change)
+            }
+            _ => Some(change),
+        }
+    }
+
     pub fn apply(&mut self, change: &Modification, schema: &Schema) -> Result<(), ModError> {
         let name = || schema.spell(&change.attr).to_string();
         match change.kind {

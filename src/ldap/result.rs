@@ -53,6 +53,7 @@ pub fn code(error: &Error) -> Code {
         },
         Error::TooLarge { .. } => Code::AdminLimitExceeded,
         Error::Access { .. } => Code::InsufficentAccessRights,
+        Error::AssertionFailed => Code::AssertionFailed,
         Error::Unwilling(_) => Code::UnwillingToPerform,
         Error::Unavailable | Error::NoSpace => Code::Unavailable,
         Error::Internal(_) | Error::Store(_) => Code::Other,

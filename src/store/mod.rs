@@ -79,6 +79,13 @@ impl Group {
         self.deletes.push(key);
     }
 
+    /// Puts another group behind this one.
+    pub fn append(&mut self, next: Group) {
+        next.deletes.into_iter().for_each(|key| self.delete(key));
+        self.puts.extend(next.puts);
+        self.log.extend(next.log);
+    }
+
     pub fn log(&mut self, record: Vec<u8>) {
         self.log.push(record);
     }

@@ -1,0 +1,166 @@
+//! From an update to its effects on the working copy and on the group that is to be committed.
+//! What a change brings about elsewhere in the tree is carried out here, in the same commit.
+
+use super::{
+    Change, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, delete, modify,
+    plan::{Context, Effect, Plan},
+    record, rename, report,
+    terms::Terms,
+};
+use crate::{
+    access::Identity,
+    filter::Plain,
+    store::{Group, RecordKey},
+};
+use std::sync::Arc;
+
+/// The state that the updates of one commit leave behind, and what is to be written for it.
+pub(super) struct Work<'a> {
+    pub options: &'a Options,
+    pub snapshot: Snapshot,
+    pub group: Group,
+}
+
+impl Work<'_> {
+    /// All updates or none.
+    pub fn carry_out(&mut self, updates: Vec<Update>) -> Result<Vec<Outcome>, Refused> {
+        // A single change with a single effect cannot stop halfway: it needs no way back.
+        let simple = matches!(updates.as_slice(), [only] if has_one_effect(only));
+        if simple {
+            return updates.into_iter().map(|u| self.update(u).map_err(Refused::from)).collect();
+        }
+        let before = (self.snapshot.clone(), std::mem::take(&mut self.group));
+        let rehearsal = updates.iter().any(|u| u.terms.no_op);
+        let each = updates.into_iter().enumerate();
+        let result: Result<Vec<_>, _> =
+            each.map(|(at, u)| self.update(u).map_err(|error| Refused { at, error })).collect();
+        let done = std::mem::replace(&mut self.group, before.1);
+        if result.is_ok() && !rehearsal {
+            self.group.append(done);
+        } else {
+            self.snapshot = before.0;
+        }
+        result
+    }
+
+    fn update(&mut self, update: Update) -> Result<Outcome, Error> {
+        let Update { identity, op, terms } = update;
+        let before = self.look_before(&identity, &op, &terms)?;
+        let mut outcome = match op {
+            Op::Delete { dn } if terms.tree => {
+                let context = self.context(&identity, &terms);
+                let doomed = delete::with_subordinates(&context, &dn)?;
+                let mut last = Err(Error::NoSuchObject { matched: None });
+                for name in doomed {
+                    last = Ok(self.step(&identity, &terms, Op::Delete { dn: name })?);
+                }
+                last?
+            }
+            op => self.step(&identity, &terms, op)?,
+        };
+        outcome.before = before;
+        if terms.sights.after {
+            let node = self.snapshot.by_uuid(outcome.uuid).cloned();
+            let snapshot = || Arc::new(self.snapshot.clone());
+            outcome.after = node.map(|node| Sight { snapshot: snapshot(), node });
+        }
+        Ok(outcome)
+    }
+
+    /// The entry as it is before the change, if the client wants to see it or asserts something
+    /// of it. Whoever may not see it gets the same answer as for one that is not there.
+    fn look_before(&self, identity: &Identity, op: &Op, terms: &Terms) -> Result<Option<Sight>, Error> {
+        let (Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. }) = op else { return Ok(None) };
+        if terms.assertion.is_none() && !terms.sights.before {
+            return Ok(None);
+        }
+        let context = self.context(identity, terms);
+        let node = context.target(dn)?;
+        context.require_sight(node)?;
+        if let Some(filter) = &terms.assertion {
+            context.require_assertion(node, filter)?;
+        }
+        let sight = || Sight { snapshot: Arc::new(self.snapshot.clone()), node: Arc::clone(node) };
+        Ok(terms.sights.before.then(sight))
+    }
+
+    fn step(&mut self, identity: &Identity, terms: &Terms, op: Op) -> Result<Outcome, Error> {
+        let context = self.context(identity, terms);
+        let Plan { effect, outcome } = match op {
+            Op::Add { dn, attrs } => {
+                let plan = add::plan(&context, &dn, attrs)?;
+                if let (Some(filter), Effect::Put { node, .. }) = (&terms.assertion, &plan.effect)
+                    && !filter.matches(&Plain(&node.entry), &context.base.schema)
+                {
+                    return Err(Error::AssertionFailed);
+                }
+                plan
+            }
+            Op::Modify { dn, changes } => modify::plan(&context, &dn, changes)?,
+            Op::Delete { dn } => delete::plan(&context, &dn)?,
+            Op::Rename { dn, new_rdn, delete_old, new_superior } => {
+                rename::plan(&context, &dn, &new_rdn, delete_old, new_superior.as_ref())?
+            }
+            Op::Report { uuid, as_of, event } => report::plan(&context, uuid, as_of, event)?,
+        };
+        self.apply(effect)?;
+        Ok(outcome)
+    }
+
+    fn context<'c>(&'c self, identity: &'c Identity, terms: &'c Terms) -> Context<'c> {
+        Context {
+            base: &self.snapshot,
+            identity,
+            terms,
+            options: self.options,
+            now: (self.options.clock)(),
+            number: self.snapshot.head + 1,
+        }
+    }
+
+    /// Refuses before it changes anything, or not at all.
+    fn apply(&mut self, effect: Effect) -> Result<(), Error> {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Put { node, change } => {
+                let record = stored(&node, &self.snapshot);
+                // A group fails as a whole, so one entry must not be able to make it fail.
+                if record.len() > self.options.limits.entry_bytes {
+                    return Err(Error::TooLarge { what: "bytes in one entry" });
+                }
+                self.group.put(RecordKey::Entry(node.entry.uuid), record);
+                self.log(&change);
+                self.snapshot.put(node);
+            }
+            Effect::Remove { node, change } => {
+                self.group.delete(RecordKey::Entry(node.entry.uuid));
+                self.log(&change);
+                self.snapshot.remove(&node);
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, change: &Change) {
+        self.group.log(change.encode());
+        self.snapshot.head += 1;
+    }
+}
+
+fn has_one_effect(update: &Update) -> bool {
+    let single = match update.op {
+        Op::Add { .. } | Op::Modify { .. } | Op::Report { .. } => true,
+        Op::Delete { .. } => !update.terms.tree,
+        Op::Rename { .. } => true,
+    };
+    single && !update.terms.no_op
+}
+
+fn stored(node: &Node, work: &Snapshot) -> Vec<u8> {
+    let parent = node.parent.and_then(|p| work.node(p));
+    let name = match parent {
+        Some(_) => node.rdn.text().to_owned(),
+        None => work.suffix.to_string(),
+    };
+    record::encode(node, parent.map(|p| p.entry.uuid), &name, &work.schema)
+}
