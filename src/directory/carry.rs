@@ -2,7 +2,7 @@
 //! What a change brings about elsewhere in the tree is carried out here, in the same commit.
 
 use super::{
-    Change, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, delete, modify,
+    Change, Content, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, delete, modify,
     plan::{Context, Effect, Plan},
     record, rename, report,
     terms::Terms,
@@ -113,7 +113,8 @@ impl Work<'_> {
             identity,
             terms,
             options: self.options,
-            now: (self.options.clock)(),
+            // Never back: readers of the journal rely on times that rise with the numbers.
+            now: (self.options.clock)().max(self.snapshot.head_time),
             number: self.snapshot.head + 1,
         }
     }
@@ -129,21 +130,24 @@ impl Work<'_> {
                     return Err(Error::TooLarge { what: "bytes in one entry" });
                 }
                 self.group.put(RecordKey::Entry(node.entry.uuid), record);
-                self.log(&change);
+                let before = self.snapshot.by_uuid(node.entry.uuid).map(Arc::as_ref);
+                let content = Content::of_put(before, &node, &self.snapshot.schema);
+                self.log(Change { content, ..change });
                 self.snapshot.put(node);
             }
             Effect::Remove { node, change } => {
                 self.group.delete(RecordKey::Entry(node.entry.uuid));
-                self.log(&change);
+                self.log(Change { content: Content::Delete, ..change });
                 self.snapshot.remove(&node);
             }
         }
         Ok(())
     }
 
-    fn log(&mut self, change: &Change) {
+    fn log(&mut self, change: Change) {
         self.group.log(change.encode());
         self.snapshot.head += 1;
+        self.snapshot.head_time = change.time;
     }
 }
 

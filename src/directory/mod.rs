@@ -5,6 +5,7 @@
 mod add;
 mod carry;
 mod change;
+mod content;
 mod delete;
 mod error;
 mod identity;
@@ -23,6 +24,7 @@ mod view;
 mod writer;
 
 pub use change::{Change, ChangeKind};
+pub use content::Content;
 pub use error::Error;
 pub use index::{can_index, default_indexes};
 pub use record::VERSION as RECORD_VERSION;
@@ -45,7 +47,10 @@ use arc_swap::ArcSwap;
 use smol_str::SmolStr;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -136,6 +141,7 @@ pub struct Directory {
     current: Arc<ArcSwap<Snapshot>>,
     jobs: mpsc::Sender<Job>,
     head: watch::Receiver<u64>,
+    journal_start: Arc<AtomicU64>,
     healthy: Arc<AtomicBool>,
     rows: Mutex<HashMap<SmolStr, Vec<Row>>>,
     pub access: Arc<Access>,
@@ -162,16 +168,19 @@ impl Directory {
         let (jobs, queue) = mpsc::channel(options.limits.writer_queue);
         let (announce, head) = watch::channel(current.load().head);
         let healthy = Arc::new(AtomicBool::new(true));
+        let journal_start = Arc::new(AtomicU64::new(opened.journal_start));
         let directory = Directory {
             current: Arc::clone(&current),
             jobs,
             head,
+            journal_start: Arc::clone(&journal_start),
             healthy: Arc::clone(&healthy),
             rows: Mutex::new(opened.rows),
             access: Arc::clone(&options.access),
             limits: Arc::clone(&options.limits),
         };
-        let writer = writer::Writer { disk, current, queue, announce, healthy, options, cursors: opened.cursors };
+        let cursors = opened.cursors;
+        let writer = writer::Writer { disk, current, queue, announce, healthy, options, cursors, journal_start };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run())
@@ -221,6 +230,11 @@ impl Directory {
     /// The number of the last durable journal record, to wait on.
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.clone()
+    }
+
+    /// The lowest journal number that is kept; one above the head if none is.
+    pub fn journal_start(&self) -> u64 {
+        self.journal_start.load(Ordering::Acquire)
     }
 
     /// The rows of one target as they were at start; a second call finds none.

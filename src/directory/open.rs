@@ -1,7 +1,8 @@
 //! From the store's records to the first snapshot.
 
-use super::{EntryId, Error, Node, Options, Row, Snapshot, index::Index, record};
+use super::{Change, EntryId, Error, Node, Options, Row, Snapshot, index::Index, record};
 use crate::{
+    clock::Timestamp,
     dn::{Dn, Rdn},
     entry::{BadEntry, Entry},
     store::{Disk, RecordKey},
@@ -16,6 +17,8 @@ pub(super) struct Opened {
     pub rows: HashMap<SmolStr, Vec<Row>>,
     /// How far each target has come in the journal.
     pub cursors: HashMap<SmolStr, u64>,
+    /// The lowest journal number that is kept.
+    pub journal_start: u64,
 }
 
 pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Error> {
@@ -46,7 +49,21 @@ pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Er
         .map_err(|name| Error::Internal(format!("index on '{name}': not an attribute type with an equality rule")))?;
     let mut snapshot = Snapshot::empty(Arc::clone(&options.schema), options.suffix.clone(), index, info.head);
     place(records, &mut snapshot)?;
-    Ok(Opened { snapshot, rows, cursors })
+    snapshot.head_time = head_time(disk, info.head)?;
+    Ok(Opened { snapshot, rows, cursors, journal_start: info.first_log })
+}
+
+/// The time of the last journal record.
+fn head_time(disk: &impl Disk, head: u64) -> Result<Timestamp, Error> {
+    match disk.read_log(head.saturating_sub(1), 1) {
+        Ok(records) => {
+            let last = records.last().and_then(|(_, bytes)| Change::decode(bytes));
+            Ok(last.map(|change| change.time).unwrap_or_default())
+        }
+        // An earlier release may have trimmed it; then nobody can hold a cookie of it either.
+        Err(crate::store::Error::Trimmed { .. }) => Ok(Timestamp::default()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Puts the records into the tree, superiors first.

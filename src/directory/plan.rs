@@ -1,7 +1,7 @@
 //! What a change comes to, worked out before anything is touched: a plan either refuses or names
 //! the one node to put or remove. Applying a plan cannot fail.
 
-use super::{Change, ChangeKind, Error, Node, Options, Outcome, Snapshot, Terms, View, identity::Moved};
+use super::{Change, ChangeKind, Content, Error, Node, Options, Outcome, Snapshot, Terms, View, identity::Moved};
 use crate::{
     access::{Grants, Identity, Place, Right},
     clock::Timestamp,
@@ -116,7 +116,8 @@ impl<'a> Context<'a> {
     }
 
     pub fn change(&self, uuid: Uuid, dn: String, kind: ChangeKind) -> Change {
-        Change { time: self.now, actor: self.actor(), uuid, dn, kind }
+        // The content is worked out when the change is logged, from what it does to the entry.
+        Change { time: self.now, actor: self.actor(), uuid, dn, kind, content: Content::default() }
     }
 }
 

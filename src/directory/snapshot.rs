@@ -4,6 +4,7 @@
 use super::{EntryId, Error, View, index::Index};
 use crate::{
     access::{Grants, Right},
+    clock::Timestamp,
     dn::{Dn, DnKey, Rdn, RdnKey},
     entry::Entry,
     schema::Schema,
@@ -30,6 +31,8 @@ pub struct Snapshot {
     suffix_text: SmolStr,
     /// Number of the last journal record that is in this state.
     pub head: u64,
+    /// Time of that record.
+    pub head_time: Timestamp,
     nodes: imbl::Vector<Option<Arc<Node>>>,
     by_uuid: imbl::HashMap<Uuid, EntryId>,
     children: imbl::OrdMap<(EntryId, RdnKey), EntryId>,
@@ -56,6 +59,7 @@ impl Snapshot {
             schema,
             suffix,
             head,
+            head_time: Timestamp::default(),
             nodes: imbl::Vector::new(),
             by_uuid: imbl::HashMap::new(),
             children: imbl::OrdMap::new(),

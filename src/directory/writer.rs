@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +25,7 @@ pub(super) struct Writer<D> {
     pub healthy: Arc<AtomicBool>,
     pub options: Options,
     pub cursors: HashMap<SmolStr, u64>,
+    pub journal_start: Arc<AtomicU64>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -130,11 +131,14 @@ impl<D: Disk> Writer<D> {
     /// Removes journal records that every target has passed, a few at a time.
     fn trim(&mut self, head: u64) {
         let passed = self.options.targets.iter().map(|t| self.cursors.get(t).copied().unwrap_or(0)).min();
-        let upto = passed.unwrap_or(head).min(head.saturating_sub(self.options.limits.journal_keep));
+        // The last record stays: it tells the time of the head after a restart.
+        let upto = passed.unwrap_or(head).min(head.saturating_sub(self.options.limits.journal_keep.max(1)));
         if upto < self.disk.info().first_log {
             return;
         }
-        if let Err(error) = self.disk.trim(upto, self.options.limits.commit_batch) {
+        let trimmed = self.disk.trim(upto, self.options.limits.commit_batch);
+        self.journal_start.store(self.disk.info().first_log, Ordering::Release);
+        if let Err(error) = trimmed {
             tracing::error!(%error, "the journal could not be trimmed");
             if !error.refused() {
                 self.healthy.store(false, Ordering::Release);

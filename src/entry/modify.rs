@@ -3,9 +3,10 @@
 
 use super::Draft;
 use crate::schema::{Attr, AttrDesc, Schema};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModKind {
     Add,
     Delete,
