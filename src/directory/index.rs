@@ -156,7 +156,7 @@ impl Index {
                 map.range::<_, [u8]>((Bound::Unbounded, Bound::Included(key.as_slice())))
                     .for_each(|(_, p)| p.add_to(out));
             }),
-            Filter::Not(_) | Filter::Present(_) | Filter::Extensible { .. } => Candidates::All,
+            Filter::Not(_) | Filter::Present(_) | Filter::InChain(..) | Filter::Extensible { .. } => Candidates::All,
         }
     }
 
@@ -197,7 +197,7 @@ impl Index {
             Filter::GreaterOrEqual(target, _) | Filter::LessOrEqual(target, _) => {
                 self.maps_of(target, schema).map(|_| usize::MAX / 2)
             }
-            Filter::Not(_) | Filter::Present(_) | Filter::Extensible { .. } => None,
+            Filter::Not(_) | Filter::Present(_) | Filter::InChain(..) | Filter::Extensible { .. } => None,
         }
     }
 

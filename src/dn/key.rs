@@ -71,13 +71,15 @@ impl DnKey {
             rdns.push(RdnKey(rdn.into()));
             bytes = rest;
         }
+        rdns.reverse();
         bytes.is_empty().then_some(DnKey(rdns))
     }
 
-    /// One string of bytes for the whole name, as an index key.
+    /// One string of bytes for the whole name, as an index key. The root comes first, so that the
+    /// keys of all names below one name begin with its key and lie together.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for rdn in &self.0 {
+        for rdn in self.0.iter().rev() {
             bytes.extend_from_slice(&(rdn.0.len() as u32).to_be_bytes());
             bytes.extend_from_slice(&rdn.0);
         }
@@ -89,5 +91,23 @@ impl RdnKey {
     /// Sorts before every key of a real RDN.
     pub fn lowest() -> Self {
         RdnKey(Arc::from([]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_and_begin_with_those_of_the_superior() {
+        let rdn = |value: &str| RdnKey::new(vec![(b"2.5.4.3".to_vec(), value.as_bytes().to_vec())]);
+        let above = DnKey::default().child(rdn("org")).child(rdn("people"));
+        let below = above.child(rdn("anne"));
+        let beside = DnKey::default().child(rdn("org")).child(rdn("peoples")).child(rdn("anne"));
+        for key in [&above, &below, &beside, &DnKey::default()] {
+            assert_eq!(DnKey::from_bytes(&key.to_bytes()).as_ref(), Some(key));
+        }
+        assert!(below.to_bytes().starts_with(&above.to_bytes()));
+        assert!(!beside.to_bytes().starts_with(&above.to_bytes()));
     }
 }

@@ -1,7 +1,7 @@
 //! Binding of a filter to the schema: names to attribute types, assertions to normal forms.
 
 use super::{Ast, Filter, Target};
-use crate::schema::{Rule, Schema, rule};
+use crate::schema::{Attribute, Form, Rule, Schema, rule};
 
 impl Filter {
     pub fn bind(ast: &Ast, schema: &Schema) -> Filter {
@@ -51,7 +51,7 @@ fn assertion(
     attr: &str,
     value: &[u8],
     schema: &Schema,
-    pick: impl Fn(&crate::schema::Attribute) -> Option<&'static Rule>,
+    pick: impl Fn(&Attribute) -> Option<&'static Rule>,
     make: impl Fn(Target, Vec<u8>) -> Filter,
 ) -> Filter {
     let bound = target(attr, schema).and_then(|mut target| {
@@ -66,7 +66,7 @@ fn assertion(
 /// `attr:dn:rule:=value` (RFC 4511 4.5.1.7.7). Without a rule the attribute's equality rule is
 /// used; without an attribute every attribute that the rule applies to is looked at.
 fn extensible(name: Option<&str>, attr: Option<&str>, value: &[u8], dn: bool, schema: &Schema) -> Option<Filter> {
-    let mut bound = match attr {
+    let bound = match attr {
         Some(attr) => Some(target(attr, schema)?),
         None => None,
     };
@@ -75,9 +75,24 @@ fn extensible(name: Option<&str>, attr: Option<&str>, value: &[u8], dn: bool, sc
         (None, Some(target)) => target.rule?,
         (None, None) => return None,
     };
-    if let Some(target) = &mut bound {
-        target.rule = Some(rule);
-    }
     let key = rule.normalize(value, schema)?.into_owned();
-    Some(Filter::Extensible { target: bound, rule, key, dn })
+    match bound {
+        // What Active Directory has beside the rules of X.500 is for the attribute types of its own
+        // syntax only; elsewhere the assertion is Undefined (RFC 4511 4.5.1.7.7).
+        Some(target) if rule.is_foreign() && !rule.applies_to(first(&target, schema)?) => None,
+        Some(target) if rule.form == Form::InChain => Some(Filter::InChain(target, key)),
+        // A chain needs an attribute to follow.
+        None if rule.form == Form::InChain => None,
+        // The same as a plain assertion, which an index can serve.
+        Some(target) if !dn && target.rule == Some(rule) => Some(Filter::Equal(target, key)),
+        Some(target) => {
+            let target = Target { rule: Some(rule), ..target };
+            Some(Filter::Extensible { target: Some(target), rule, key, dn })
+        }
+        None => Some(Filter::Extensible { target: None, rule, key, dn }),
+    }
+}
+
+fn first<'s>(target: &Target, schema: &'s Schema) -> Option<&'s Attribute> {
+    target.attrs.first().map(|id| schema.attribute(*id))
 }

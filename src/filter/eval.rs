@@ -16,6 +16,18 @@ pub trait Subject {
     /// Calls `test` with the values of the attribute that hold the options, until one passes.
     fn any_value(&self, attr: AttrId, options: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
 
+    /// Whether a value of the attribute equals an assertion in normal form, where that is known
+    /// without a look at each value; else `None`.
+    fn holds(&self, _attr: AttrId, _options: &str, _rule: &Rule, _key: &[u8]) -> Option<bool> {
+        None
+    }
+
+    /// True if the entry of this name (in normal form) is reached from the values of these
+    /// attributes, from entry to entry. An entry alone reaches none.
+    fn reaches(&self, _attrs: &[AttrId], _key: &[u8]) -> bool {
+        false
+    }
+
     /// True if the attribute has any value, secret ones included.
     fn is_present(&self, attr: AttrId, options: &str) -> bool;
 
@@ -71,12 +83,16 @@ impl Filter {
             },
             Filter::Undefined => Truth::Undefined,
             Filter::Present(target) => each(target, subject, |attr| subject.is_present(attr, &target.options)),
-            Filter::Equal(target, key) => value_test(target, subject, schema, |normal| normal == key),
+            Filter::Equal(target, key) => equal(target, key, subject, schema),
             Filter::GreaterOrEqual(target, key) => {
                 value_test(target, subject, schema, |normal| normal >= key.as_slice())
             }
             Filter::LessOrEqual(target, key) => value_test(target, subject, schema, |normal| normal <= key.as_slice()),
             Filter::Substring(target, parts) => value_test(target, subject, schema, |normal| parts.matches(normal)),
+            Filter::InChain(target, key) => {
+                let allowed: Vec<AttrId> = target.attrs.iter().copied().filter(|a| subject.may_search(*a)).collect();
+                if allowed.is_empty() { Truth::Undefined } else { Truth::of(subject.reaches(&allowed, key)) }
+            }
             Filter::Extensible { target, rule, key, dn } => {
                 extensible(target.as_ref(), rule, key, *dn, subject, schema)
             }
@@ -98,6 +114,14 @@ fn each(target: &Target, subject: &impl Subject, mut test: impl FnMut(AttrId) ->
     if allowed { Truth::False } else { Truth::Undefined }
 }
 
+fn equal(target: &Target, key: &[u8], subject: &impl Subject, schema: &Schema) -> Truth {
+    let Some(rule) = target.rule else { return Truth::Undefined };
+    each(target, subject, |attr| {
+        let known = subject.holds(attr, &target.options, rule, key);
+        known.unwrap_or_else(|| subject.any_value(attr, &target.options, &mut |v| rule.matches(v, key, schema)))
+    })
+}
+
 fn value_test(target: &Target, subject: &impl Subject, schema: &Schema, test: impl Fn(&[u8]) -> bool) -> Truth {
     let Some(rule) = target.rule else { return Truth::Undefined };
     each(target, subject, |attr| {
@@ -113,13 +137,13 @@ fn extensible(
     subject: &impl Subject,
     schema: &Schema,
 ) -> Truth {
-    let same = |value: &[u8]| rule.normalize(value, schema).is_some_and(|n| *n == *key);
+    let same = |value: &[u8]| rule.matches(value, key, schema);
     if dn {
         let named = subject.any_name_part(&mut |attr, value| {
             let Some(id) = schema.attr_id(attr) else { return false };
             let asked = match target {
                 Some(t) => t.attrs.contains(&id),
-                None => schema.attribute(id).equality == Some(rule),
+                None => rule.applies_to(schema.attribute(id)),
             };
             asked && subject.may_search(id) && same(value)
         });
@@ -128,9 +152,11 @@ fn extensible(
         }
     }
     match target {
-        Some(target) => value_test(target, subject, schema, |normal| normal == key),
+        Some(target) => {
+            each(target, subject, |attr| subject.any_value(attr, &target.options, &mut |value| same(value)))
+        }
         None => {
-            let applies = |id: &AttrId| schema.attribute(*id).equality == Some(rule) && subject.may_search(*id);
+            let applies = |id: &AttrId| rule.applies_to(schema.attribute(*id)) && subject.may_search(*id);
             Truth::of(
                 subject.held().iter().filter(|id| applies(id)).any(|id| subject.any_value(*id, "", &mut |v| same(v))),
             )

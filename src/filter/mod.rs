@@ -43,7 +43,14 @@ pub enum Filter {
     GreaterOrEqual(Target, Vec<u8>),
     LessOrEqual(Target, Vec<u8>),
     Substring(Target, SubParts),
-    Extensible { target: Option<Target>, rule: &'static crate::schema::Rule, key: Vec<u8>, dn: bool },
+    /// The entry of this name is reached from the attribute's values, at any distance.
+    InChain(Target, Vec<u8>),
+    Extensible {
+        target: Option<Target>,
+        rule: &'static crate::schema::Rule,
+        key: Vec<u8>,
+        dn: bool,
+    },
 }
 
 /// The attributes that an assertion speaks of: a type with its subtypes, and options.

@@ -28,10 +28,27 @@ impl Selection {
                 "*" => selection.user = true,
                 "+" => selection.operational = true,
                 // "1.1" asks for none; names that the schema does not know are skipped.
-                _ => selection.named.extend(schema.describe(attr)),
+                _ => match attr.strip_prefix('@') {
+                    Some(class) => selection.add_class(class, schema),
+                    None => selection.named.extend(schema.describe(attr)),
+                },
             }
         }
         selection
+    }
+
+    /// `@class` asks for all that the class and its superclasses require or allow, with the
+    /// options that follow (RFC 4529). extensibleObject allows every user attribute.
+    fn add_class(&mut self, description: &str, schema: &Schema) {
+        let (name, options) = description.split_once(';').unwrap_or((description, ""));
+        match schema.class_id(name) {
+            None => {}
+            Some(class) if class == schema.known.extensible_object && options.is_empty() => self.user = true,
+            Some(class) => {
+                let allowed = schema.class(class).all_allowed.iter();
+                self.named.extend(allowed.filter_map(|id| schema.describe_with(*id, options)));
+            }
+        }
     }
 
     fn wants(&self, desc: &AttrDesc, schema: &Schema) -> bool {

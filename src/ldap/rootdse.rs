@@ -15,9 +15,17 @@ pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 
-/// Features that work: all operational attributes (RFC 3673), absolute true and false filters
-/// (RFC 4526), modify-increment (RFC 4525).
-const FEATURES: [&str; 3] = ["1.3.6.1.4.1.4203.1.5.1", "1.3.6.1.4.1.4203.1.5.3", "1.3.6.1.1.14"];
+/// Features that work: all operational attributes (RFC 3673), attributes by class (RFC 4529),
+/// absolute true and false filters (RFC 4526), language tags and ranges (RFC 3866),
+/// modify-increment (RFC 4525).
+const FEATURES: [&str; 6] = [
+    "1.3.6.1.4.1.4203.1.5.1",
+    "1.3.6.1.4.1.4203.1.5.2",
+    "1.3.6.1.4.1.4203.1.5.3",
+    "1.3.6.1.4.1.4203.1.5.4",
+    "1.3.6.1.4.1.4203.1.5.5",
+    "1.3.6.1.1.14",
+];
 
 /// The entry of this name, if it is one of the two. `tls` tells whether StartTLS is on offer.
 pub fn at(snapshot: &Snapshot, key: &DnKey, tls: bool) -> Option<Node> {

@@ -103,8 +103,24 @@ impl AttrDesc {
     /// True if `self` asked for covers `held`: every option asked is held
     /// (RFC 4512 section 2.5.2). Types are compared by the caller.
     pub fn options_cover(&self, held: &str) -> bool {
-        self.options.is_empty() || self.options.split(';').all(|asked| held.split(';').any(|h| h == asked))
+        self.options.is_empty() || self.options.split(';').all(|asked| held.split(';').any(|h| covers(asked, h)))
     }
+
+    /// True if an option is a language range (RFC 3866 section 2.2), which can be asked for but
+    /// names no value.
+    pub fn has_range(&self) -> bool {
+        self.options.split(';').any(is_range)
+    }
+}
+
+fn is_range(option: &str) -> bool {
+    option.starts_with("lang-") && option.ends_with('-')
+}
+
+/// The range `lang-fr-` covers `lang-fr` and every tag that begins with `lang-fr-`; `lang-` covers
+/// all languages (RFC 3866 section 2.2).
+fn covers(asked: &str, held: &str) -> bool {
+    held == asked || is_range(asked) && (held.starts_with(asked) || asked.strip_suffix('-') == Some(held))
 }
 
 /// An attribute description with its values, as requests and drafts hold them.

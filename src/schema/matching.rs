@@ -43,6 +43,12 @@ pub enum Form {
     Uuid,
     /// Matches the first component of a schema definition; never used on stored values.
     FirstComponent,
+    /// All bits of the assertion are set in the value.
+    BitAnd,
+    /// One bit of the assertion is set in the value at least.
+    BitOr,
+    /// The entry named by the assertion is reached from the value, from one entry to the next.
+    InChain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ pub enum Use {
     Equality,
     Ordering,
     Substrings,
+    /// Only in extensible matches.
+    Extensible,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +70,7 @@ pub struct Rule {
     pub syntax: Syntax,
 }
 
-/// All rules that this server applies (RFC 4517 section 4.2, RFC 4530).
+/// All rules that this server applies (RFC 4517 section 4.2, RFC 4530, and three of Active Directory).
 pub static RULES: &[Rule] = &{
     use self::Use::*;
     use Form::*;
@@ -109,6 +117,10 @@ pub static RULES: &[Rule] = &{
         ),
         rule("UUIDMatch", "1.3.6.1.1.16.2", Equality, Uuid, S::Uuid),
         rule("UUIDOrderingMatch", "1.3.6.1.1.16.3", Ordering, Uuid, S::Uuid),
+        // Of Active Directory ([MS-ADTS] 3.1.1.3.4.4), where many clients have learnt them.
+        rule("integerBitAndMatch", "1.2.840.113556.1.4.803", Extensible, BitAnd, S::Integer),
+        rule("integerBitOrMatch", "1.2.840.113556.1.4.804", Extensible, BitOr, S::Integer),
+        rule("distinguishedNameInChainMatch", "1.2.840.113556.1.4.1941", Extensible, InChain, S::Dn),
     ]
 };
 
@@ -118,9 +130,33 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
 }
 
 impl Rule {
-    /// True if the rule compares whole values, so that an extensible match may name it.
+    /// True if an extensible match may name the rule.
     pub fn is_for_values(&self) -> bool {
-        self.usage == Use::Equality && self.form != Form::FirstComponent
+        matches!(self.usage, Use::Equality | Use::Extensible) && self.form != Form::FirstComponent
+    }
+
+    /// True if no attribute type names the rule as its own.
+    pub fn is_foreign(&self) -> bool {
+        self.usage == Use::Extensible
+    }
+
+    /// True if the rule can be used with values of the attribute type (RFC 4512 4.1.4).
+    pub fn applies_to(&self, attribute: &Attribute) -> bool {
+        match self.form {
+            Form::BitAnd | Form::BitOr => attribute.syntax == Syntax::Integer,
+            Form::InChain => matches!(attribute.syntax, Syntax::Dn | Syntax::NameAndOptionalUid),
+            _ => [attribute.equality, attribute.ordering, attribute.substr].contains(&Some(self)),
+        }
+    }
+
+    /// True if the value matches an assertion in normal form.
+    pub fn matches(&self, value: &[u8], assertion: &[u8], schema: &Schema) -> bool {
+        let bits = || Some((bits(value)?, i64::from_be_bytes(assertion.try_into().ok()?)));
+        match self.form {
+            Form::BitAnd => bits().is_some_and(|(value, mask)| value & mask == mask),
+            Form::BitOr => bits().is_some_and(|(value, mask)| value & mask != 0),
+            _ => self.normalize(value, schema).is_some_and(|normal| *normal == *assertion),
+        }
     }
 
     /// The normal form of a value, or `None` if it is no value for this rule, in which case an
@@ -213,7 +249,7 @@ impl Form {
                 let Timestamp(micros) = Timestamp::parse_generalized_time(text(value)?)?;
                 Some(Cow::Owned(((micros as u64) ^ (1 << 63)).to_be_bytes().to_vec()))
             }
-            Form::Name => schema.dn_value_key(text(value)?).map(|k| Cow::Owned(k.to_bytes())),
+            Form::Name | Form::InChain => schema.dn_value_key(text(value)?).map(|k| Cow::Owned(k.to_bytes())),
             Form::NameAndUid => {
                 let (name, bits) = syntax::split_uid(text(value)?);
                 let mut key = schema.dn_value_key(name)?.to_bytes();
@@ -225,9 +261,15 @@ impl Form {
                 let id = uuid::Uuid::try_parse(text(value)?).ok()?;
                 Some(Cow::Owned(id.as_bytes().to_vec()))
             }
+            Form::BitAnd | Form::BitOr => Some(Cow::Owned(bits(value)?.to_be_bytes().to_vec())),
             Form::FirstComponent => None,
         }
     }
+}
+
+/// The bits of an integer, in two's complement as Active Directory has them.
+fn bits(value: &[u8]) -> Option<i64> {
+    text(value)?.parse().ok()
 }
 
 fn text(value: &[u8]) -> Option<&str> {

@@ -22,7 +22,7 @@ pub use attribute::{Attr, AttrDesc, AttrId, Attribute, Usage};
 pub use class::{Class, ClassId, Kind};
 pub use fault::Error;
 pub use load::{LoadError, Sources};
-pub use matching::{Normal, Rule, SubParts, rule};
+pub use matching::{Form, Normal, Rule, SubParts, rule};
 pub use rules::ClassRule;
 pub use syntax::Syntax;
 pub use validate::{Checked, Fault, Scope, Violation, Violations};
@@ -106,14 +106,20 @@ impl Schema {
     pub fn describe(&self, description: &str) -> Option<AttrDesc> {
         match description.split_once(';') {
             None => self.attr_id(description).map(AttrDesc::plain),
-            // A secret under an option would be a second one that nobody sees.
-            Some((name, options)) => {
-                let id = self.attr_id(name)?;
-                let plain_only =
-                    self.is_secret(id) || self.attribute(id).is_operational() || id == self.known.object_class;
-                if plain_only { None } else { AttrDesc::with_options(id, options) }
-            }
+            // An empty option is malformed.
+            Some((_, "")) => None,
+            Some((name, options)) => self.describe_with(self.attr_id(name)?, options),
         }
+    }
+
+    /// The description of an attribute type with options, which may be none at all.
+    pub fn describe_with(&self, id: AttrId, options: &str) -> Option<AttrDesc> {
+        if options.is_empty() {
+            return Some(AttrDesc::plain(id));
+        }
+        // A secret under an option would be a second one that nobody sees.
+        let plain_only = self.is_secret(id) || self.attribute(id).is_operational() || id == self.known.object_class;
+        if plain_only { None } else { AttrDesc::with_options(id, options) }
     }
 
     /// The description as answers spell it: canonical name, then options.

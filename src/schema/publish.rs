@@ -25,8 +25,8 @@ impl Schema {
         RULES
             .iter()
             .filter_map(|rule| {
-                let uses = |a: &&Attribute| [a.equality, a.ordering, a.substr].contains(&Some(rule));
-                let applies: Vec<&str> = self.attributes.iter().filter(uses).map(|a| a.name.as_str()).collect();
+                let applies: Vec<&str> =
+                    self.attributes.iter().filter(|a| rule.applies_to(a)).map(|a| a.name.as_str()).collect();
                 match applies.as_slice() {
                     [] => None,
                     [one] => Some(format!("( {} NAME '{}' APPLIES {one} )", rule.oid, rule.name)),

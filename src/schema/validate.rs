@@ -207,6 +207,10 @@ impl Schema {
             }
             return;
         }
+        if attr.desc.has_range() {
+            let message = "stands for several languages in a search; a value has one";
+            list.push(Violation::new(Fault::UnknownAttribute, "", &name, "language range", message));
+        }
         let class = self.allowing(attr, classes);
         if class.is_none() && attr.desc.id != self.known.object_class {
             list.push(Violation::new(Fault::NotAllowed, "", &name, "may", "no object class of the entry allows it"));
