@@ -69,6 +69,22 @@ pub fn default_indexes() -> Vec<SmolStr> {
         "supannEntiteAffectation",
         "supannEntiteAffectationPrincipale",
         "supannGroupeAdminDN",
+        "uidNumber",
+        "gidNumber",
+        "memberUid",
+        "memberNisNetgroup",
+        "nisNetgroupTriple",
+        "nisMapName",
+        "ipHostNumber",
+        "macAddress",
+        "automountMapName",
+        "automountKey",
+        "sudoUser",
+        "sudoHost",
+        "mailLocalAddress",
+        "mailacceptinggeneralid",
+        "maildrop",
+        "rfc822MailMember",
     ]
     .into_iter()
     .map(SmolStr::new_static)

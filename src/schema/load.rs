@@ -95,6 +95,10 @@ impl Sources {
                 "ldap/40-eduperson.yml",
                 "ldap/50-supann.yml",
                 "ldap/60-schac.yml",
+                "ldap/70-nis.yml",
+                "ldap/72-applications.yml",
+                "ldap/80-changelog.yml",
+                "ldap/81-monitor.yml",
                 "ldap/90-vestibule.yml",
             ],
             classes: shipped![

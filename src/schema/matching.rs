@@ -71,6 +71,7 @@ pub struct Rule {
 }
 
 /// All rules that this server applies (RFC 4517 section 4.2, RFC 4530, and three of Active Directory).
+/// No RFC has caseExactIA5SubstringsMatch; OpenLDAP made it, and sudo's schema asks for it.
 pub static RULES: &[Rule] = &{
     use self::Use::*;
     use Form::*;
@@ -107,6 +108,7 @@ pub static RULES: &[Rule] = &{
         rule("objectIdentifierFirstComponentMatch", "2.5.13.30", Equality, FirstComponent, S::Oid),
         rule("directoryStringFirstComponentMatch", "2.5.13.31", Equality, FirstComponent, S::DirectoryString),
         rule("caseExactIA5Match", "1.3.6.1.4.1.1466.109.114.1", Equality, CaseExact, S::Ia5String),
+        rule("caseExactIA5SubstringsMatch", "1.3.6.1.4.1.4203.1.2.1", Substrings, CaseExact, S::SubstringAssertion),
         rule("caseIgnoreIA5Match", "1.3.6.1.4.1.1466.109.114.2", Equality, CaseIgnore, S::Ia5String),
         rule(
             "caseIgnoreIA5SubstringsMatch",

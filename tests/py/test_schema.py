@@ -1,9 +1,10 @@
-"""The subschema entry as python-ldap reads it."""
+"""The subschema entry as python-ldap and ldap3 read it."""
 
 import re
 
 import ldap
 import ldap.schema
+import ldap3
 import pytest
 
 from support import REPO
@@ -83,7 +84,8 @@ def test_supann_is_whole(parsed):
                        6: "supannGroupe"}
 
 
-# Identifiers that clients are known to rely on (RFC 4519, RFC 2798, supann 2021, eduPerson, SCHAC).
+# Identifiers that clients are known to rely on (RFC 4519, RFC 2798, supann 2021, eduPerson, SCHAC, RFC 2307,
+# RFC 3296, RFC 4523, sudo, OpenSSH-LPK, the Netscape directory, OpenLDAP's monitor).
 OIDS = {
     "cn": "2.5.4.3", "sn": "2.5.4.4", "member": "2.5.4.31", "userPassword": "2.5.4.35", "uid": "0.9.2342.19200300.100.1.1",
     "mail": "0.9.2342.19200300.100.1.3", "displayName": "2.16.840.1.113730.3.1.241",
@@ -91,6 +93,11 @@ OIDS = {
     "entryUUID": "1.3.6.1.1.16.4", "entryDN": "1.3.6.1.1.20", "hasSubordinates": "2.5.18.9",
     "eduPersonAffiliation": "1.3.6.1.4.1.5923.1.1.1.1", "eduPersonPrincipalName": "1.3.6.1.4.1.5923.1.1.1.6",
     "supannEtablissement": "1.3.6.1.4.1.7135.1.2.1.14", "schacGender": "1.3.6.1.4.1.25178.1.2.2",
+    "uidNumber": "1.3.6.1.1.1.1.0", "memberUid": "1.3.6.1.1.1.1.12", "automountKey": "1.3.6.1.1.1.1.32",
+    "sudoUser": "1.3.6.1.4.1.15953.9.1.1", "sshPublicKey": "1.3.6.1.4.1.24552.500.1.1.1.13",
+    "memberURL": "2.16.840.1.113730.3.1.198", "mailAlternateAddress": "2.16.840.1.113730.3.1.13",
+    "ref": "2.16.840.1.113730.3.1.34", "changeNumber": "2.16.840.1.113730.3.1.5",
+    "monitorCounter": "1.3.6.1.4.1.4203.666.1.55.3", "cACertificate": "2.5.4.37",
 }
 
 
@@ -102,7 +109,11 @@ def test_known_identifiers(parsed, name):
 CLASS_OIDS = {
     "person": "2.5.6.6", "organizationalPerson": "2.5.6.7", "inetOrgPerson": "2.16.840.1.113730.3.2.2",
     "groupOfNames": "2.5.6.9", "organizationalUnit": "2.5.6.5", "dcObject": "1.3.6.1.4.1.1466.344",
-    "eduPerson": "1.3.6.1.4.1.5923.1.1.2",
+    "eduPerson": "1.3.6.1.4.1.5923.1.1.2", "posixAccount": "1.3.6.1.1.1.2.0", "posixGroup": "1.3.6.1.1.1.2.2",
+    "automount": "1.3.6.1.1.1.2.17", "nisNetgroup": "1.3.6.1.1.1.2.8", "groupOfURLs": "2.16.840.1.113730.3.2.33",
+    "sudoRole": "1.3.6.1.4.1.15953.9.2.1", "ldapPublicKey": "1.3.6.1.4.1.24552.500.1.1.2.0",
+    "inetLocalMailRecipient": "2.16.840.1.113730.3.2.147", "referral": "2.16.840.1.113730.3.2.6",
+    "changeLogEntry": "2.16.840.1.113730.3.2.1", "domain": "0.9.2342.19200300.100.4.13", "pkiCA": "2.5.6.22",
 }
 
 
@@ -122,6 +133,60 @@ def test_inheritance_resolves(parsed):
         assert one.syntax is None or parsed.get_obj(ldap.schema.LDAPSyntax, one.syntax) is not None, str(one)
         for rule in filter(None, (one.equality, one.ordering, one.substr)):
             assert parsed.get_obj(ldap.schema.MatchingRule, rule) is not None, (str(one), rule)
+
+
+def test_every_class_stands_on_what_is_published(parsed):
+    for oid in parsed.listall(ldap.schema.ObjectClass):
+        one = parsed.get_obj(ldap.schema.ObjectClass, oid)
+        for superior in one.sup:
+            assert parsed.get_obj(ldap.schema.ObjectClass, superior) is not None, (str(one), superior)
+        for name in [*one.must, *one.may]:
+            assert attribute(parsed, name) is not None, (str(one), name)
+        assert one.names[0] == "top" or one.sup, str(one)
+
+
+def test_each_rule_says_which_attributes_it_applies_to(parsed):
+    """RFC 4512 4.1.4: with a rule in use stands every attribute type that has it, inherited or not."""
+    uses = {rule: set() for rule in parsed.listall(ldap.schema.MatchingRule)}
+    for oid in parsed.listall(ldap.schema.AttributeType):
+        one = whole = attribute(parsed, oid)
+        while whole.sup and not whole.equality:
+            whole = attribute(parsed, whole.sup[0])
+        for name in filter(None, (whole.equality, whole.ordering, whole.substr)):
+            uses[parsed.getoid(ldap.schema.MatchingRule, name)].add(one.oid)
+    published = {}
+    for oid in parsed.listall(ldap.schema.MatchingRuleUse):
+        use = parsed.get_obj(ldap.schema.MatchingRuleUse, oid)
+        published[oid] = {parsed.getoid(ldap.schema.AttributeType, name) for name in use.applies}
+    wanted = {rule: names for rule, names in uses.items() if names}
+    assert {r: sorted(wanted[r] - published.get(r, set())) for r in wanted if wanted[r] - published.get(r, set())} == {}
+    assert len(wanted) > 20
+
+
+def test_ldap3_reads_all_of_it(server, published):
+    """ldap3 checks names of attributes and classes against the schema before it sends anything."""
+    host, port = server.ldap.rsplit(":", 1)
+    other = ldap3.Server(host, int(port), get_info=ldap3.ALL)
+    with ldap3.Connection(other, auto_bind=True) as connection:
+        schema, socket = other.schema, connection.socket
+    # ldap3 forgets it where the server was quicker to close.
+    socket.close()
+    assert schema.is_valid()
+    for kind, found in [("attributeTypes", schema.attribute_types), ("objectClasses", schema.object_classes),
+                        ("matchingRules", schema.matching_rules), ("matchingRuleUse", schema.matching_rule_uses),
+                        ("ldapSyntaxes", schema.ldap_syntaxes)]:
+        oids = {v.decode().split()[1] for v in published[kind]}
+        assert {one.oid for one in found.values()} == oids, kind
+    for name in [*OIDS, "gecos", "shadowLastChange", "automountInformation", "sudoOrder", "maildrop"]:
+        assert schema.attribute_types[name].oid == attribute_oid(published, name), name
+    posix = schema.object_classes["posixAccount"]
+    assert posix.kind == "AUXILIARY" or posix.kind == "Auxiliary"
+    assert {"uidNumber", "gidNumber", "homeDirectory"} <= set(posix.must_contain)
+
+
+def attribute_oid(published, name):
+    all_of_them = (ldap.schema.AttributeType(v.decode()) for v in published["attributeTypes"])
+    return next(a.oid for a in all_of_them if name in a.names)
 
 
 def test_all_that_a_schema_file_says_is_published(parsed):
