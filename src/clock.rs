@@ -99,7 +99,10 @@ impl Timestamp {
             0,
         )
         .ok()?;
-        let utc = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+        // By calendar arithmetic: an instant of jiff's ends a day before the year 9999 does, and its
+        // last second is what many write for "never".
+        let utc =
+            date.duration_since(jiff::civil::date(1970, 1, 1).to_datetime(jiff::civil::Time::midnight())).as_secs();
         let secs = utc + leap - offset_minutes * 60;
         Some(Timestamp(secs.checked_mul(1_000_000)?.checked_add(micros)?))
     }
@@ -134,6 +137,13 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_generalized_time(same), Some(base), "{same}");
         }
+    }
+
+    #[test]
+    fn generalized_time_reads_every_year() {
+        let never = Timestamp::parse_generalized_time("99991231235959Z").unwrap();
+        assert_eq!(never.secs(), 253_402_300_799);
+        assert!(Timestamp::parse_generalized_time("00000101000000Z").unwrap() < Timestamp::default());
     }
 
     #[test]
