@@ -1,0 +1,151 @@
+"""Client libraries that we did not write: Perl's Net::LDAP, Java's JNDI, ldapts on Node, Python's
+ldap3. Each driver in tests/clients runs the same named cases in one process and prints what it saw;
+here stands what it must have seen."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from support import ADMIN, ADMIN_PASSWORD, REPO, SUFFIX
+
+DRIVERS = REPO / "tests" / "clients"
+
+BASE = "ou=clients," + SUFFIX
+AS_ADMIN = f"dn:{ADMIN}"
+
+CASES = {
+    "bind_simple": "0",
+    "bind_wrong_password": "49",
+    "bind_unknown_name": "49",
+    "bind_invalid_name": "34",
+    "bind_without_password": "53",
+    "bind_anonymous": "0 ",
+    "failed_bind_is_anonymous": "",
+    "starttls": AS_ADMIN,
+    "starttls_twice": "1",
+    "starttls_other_authority": "refused",
+    "ldaps": AS_ADMIN,
+    "add": "0 0 0 0 0 0",
+    "add_existing": "68",
+    "add_without_parent": f"32 {BASE}",
+    "add_without_must": "65",
+    "add_unknown_attribute": "17",
+    "add_invalid_name": "34",
+    "search_base": "clients",
+    "search_one": "below|one|three|two",
+    "search_sub": "below|clients|four|one|three|two",
+    "search_no_such_base": f"32 ou=below,{BASE}",
+    "filter_equality": "one",
+    "filter_and_or_not": "one|three",
+    "filter_substring": "three|two",
+    "filter_present": "one",
+    "filter_order": "four|one|three|two",
+    "filter_approx": "one",
+    "filter_extensible": "one",
+    "filter_extensible_dn": "below|four",
+    "filter_escapes": "two",
+    "filter_supertype": "one",
+    "filter_unknown": "one",
+    "filter_not_unknown": "",
+    "filter_absolute": "below|clients|four|one|three|two ",
+    "attributes_listed": "cn|mail",
+    "attributes_none": "",
+    "attributes_operational": "creatorsname|entryuuid|structuralobjectclass",
+    "attributes_of_class": "cn|objectclass|sn",
+    "types_only": "cn=0|sn=0",
+    "size_limit": "4 2",
+    "root_dse": f"{SUFFIX} 3",
+    "schema": "cn|objectClass|sn 0.9.2342.19200300.100.1.1 name class",
+    "binary": "0 ffd8000a0dff0080",
+    "large_value": "0 same",
+    "non_ascii": "0 Élodie Œuvre 日本 0",
+    "escapes_in_names": "0 x 0",
+    "two_values_in_rdn": "0 0",
+    "compare_true": "6",
+    "compare_false": "5",
+    "compare_no_attribute": "16",
+    "compare_no_entry": "32",
+    "modify": "0 one@example.org|second@example.org Changed blue|red",
+    "modify_all_or_nothing": "16 Changed",
+    "modify_add_existing": "20",
+    "modify_delete_whole": "0",
+    "modify_rdn": "67",
+    "modify_no_entry": "32",
+    "modify_increment": "0 1005",
+    "rename_keeps_old": "0 two|zwei",
+    "rename_deletes_old": "0 deux|two",
+    "rename_case_only": "0 Deux|two",
+    "rename_existing": "68",
+    "move": "0 deux|four",
+    "move_subtree": "0 deux|four|moved",
+    "move_below_itself": "refused",
+    "move_to_nowhere": "32",
+    "who_am_i": AS_ADMIN,
+    "password_modify": "0 49 0",
+    "password_modify_other": "0 0",
+    "password_modify_generated": "0 0",
+    "unknown_extended": "2",
+    "unknown_critical_control": "12",
+    "unknown_control": "0",
+    "delete_non_leaf": "66",
+    "delete": "0 32",
+    "delete_no_entry": f"32 {BASE}",
+    "unbind": "0",
+}
+
+
+def perl(folder):
+    return ["perl", str(DRIVERS / "net_ldap.pl")]
+
+
+CLIENTS = {"net_ldap": perl}
+# What a library has no call for.
+CANNOT = {"net_ldap": set()}
+
+
+class Run:
+    """One run of a driver: what it printed for each case."""
+
+    def __init__(self, client, server, folder):
+        command = CLIENTS[client](folder)
+        env = dict(server.env, URI=server.uri(), LDAPS_URI=server.uri("ldaps"), CA=str(server.ca), BASE=BASE, ADMIN=ADMIN,
+                   PASSWORD=ADMIN_PASSWORD, FOLDER=str(folder))
+        ended = subprocess.run(command, env=env, cwd=folder, capture_output=True, timeout=110)
+        self.err = ended.stderr.decode(errors="replace")
+        assert ended.returncode == 0, self.err
+        lines = ended.stdout.decode().splitlines()
+        self.seen = dict(line.split("\t", 1) for line in lines)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Each client meets a server of its own, once."""
+    from support import Server
+
+    done = {}
+
+    def run(client):
+        if client not in done:
+            folder = tmp_path_factory.mktemp(client)
+            server = Server(folder / "server").start()
+            try:
+                done[client] = Run(client, server, folder)
+            finally:
+                assert server.stop() == 0
+        return done[client]
+
+    return run
+
+
+@pytest.mark.parametrize("client, name", [(c, n) for c in CLIENTS for n in CASES if n not in CANNOT[c]])
+def test_case(runs, client, name):
+    run = runs(client)
+    assert run.seen.get(name) == CASES[name], f"{client} {name}; on its error stream: {run.err}"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_case_is_asked_for(runs, client):
+    assert set(runs(client).seen) - {"client"} == set(CASES) - CANNOT[client]
