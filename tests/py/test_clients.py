@@ -98,13 +98,19 @@ CASES = {
 }
 
 
+# Little heap and no second compiler: the program runs for a second.
+JAVA_OPTIONS = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", "-Djavax.net.ssl.trustStore=trust.jks",
+                "-Djavax.net.ssl.trustStorePassword=truststore"]
 CLIENTS = {
     "net_ldap": lambda: ["perl", str(DRIVERS / "net_ldap.pl")],
     "ldapts": lambda: ["node", str(DRIVERS / "js" / "ldapts.mjs")],
     "ldap3": lambda: [sys.executable, str(DRIVERS / "python_ldap3.py")],
+    # java compiles the one file itself; the truststore may be a PEM file since Java 18 only, so it is
+    # made from one.
+    "jndi": lambda: ["java", *JAVA_OPTIONS, str(DRIVERS / "Jndi.java")],
 }
 # What the server does not know yet.
-LATER = {"attributes_of_class", "modify_increment"}
+LATER = {"attributes_of_class"}
 # What a library has no call for.
 CANNOT = {
     "net_ldap": set(),
@@ -113,6 +119,11 @@ CANNOT = {
     "ldapts": {"starttls_twice", "filter_absolute", "schema", "modify_increment", "password_modify_generated"},
     # Refuses a name without password, a second StartTLS and both absolute filters itself.
     "ldap3": {"bind_without_password", "starttls_twice", "filter_absolute"},
+    # Its context is one name for its life; it drops what came before a refused bind, takes the trust of
+    # the whole program, refuses wrong names and both absolute filters itself, has no increment, and
+    # shows no attribute without values.
+    "jndi": {"bind_without_password", "failed_bind_is_anonymous", "starttls_twice", "starttls_other_authority", "add_invalid_name",
+             "filter_absolute", "types_only", "modify_increment"},
 }
 # What a library shows in its own way.
 OTHERWISE = {
@@ -121,6 +132,9 @@ OTHERWISE = {
     "ldapts": {"add_without_parent": "32", "search_no_such_base": "32", "delete_no_entry": "32", "size_limit": "2",
                "compare_true": "true", "compare_false": "false"},
     "ldap3": {},
+    # Neither do its errors; a compare is a search that finds.
+    "jndi": {"add_without_parent": "32", "search_no_such_base": "32", "delete_no_entry": "0", "compare_true": "true",
+             "compare_false": "false"},
 }
 
 
@@ -129,6 +143,10 @@ class Run:
 
     def __init__(self, client, server, folder):
         command = CLIENTS[client]()
+        if client == "jndi":
+            subprocess.run(
+                ["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", str(server.ca), "-keystore", "trust.jks",
+                 "-storepass", "truststore"], cwd=folder, check=True, capture_output=True, timeout=110)
         env = dict(server.env, URI=server.uri(), LDAPS_URI=server.uri("ldaps"), CA=str(server.ca), BASE=BASE, ADMIN=ADMIN,
                    PASSWORD=ADMIN_PASSWORD, NODE_MODULES=str(NODE_MODULES))
         ended = subprocess.run(command, env=env, cwd=folder, capture_output=True, timeout=110)
