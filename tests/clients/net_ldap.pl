@@ -143,7 +143,7 @@ case modify_delete_whole => sub { code($conn->modify("uid=one,$base", delete => 
 case modify_rdn => sub { code($conn->modify("uid=one,$base", replace => { uid => 'other' })) };
 case modify_no_entry => sub { code($conn->modify("uid=none,$base", replace => { sn => 'x' })) };
 case modify_increment => sub {
-    my $r = $conn->add("cn=counter,$base", attrs => [objectClass => ['posixGroup'], cn => 'counter', gidNumber => 1000]);
+    my $r = $conn->add("cn=counter,$base", attrs => [objectClass => ['namedObject', 'posixGroup'], cn => 'counter', gidNumber => 1000]);
     return code($r) if $r->code;
     return code($conn->modify("cn=counter,$base", increment => { gidNumber => 5 })) . ' ' . values_of("cn=counter,$base", 'gidNumber');
 };

@@ -401,7 +401,7 @@ def modify_no_entry():
 @case
 def modify_increment():
     dn = f"cn=counter,{SUB}"
-    conn.add(dn, ["posixGroup"], {"cn": "counter", "gidNumber": 1000})
+    conn.add(dn, ["namedObject", "posixGroup"], {"cn": "counter", "gidNumber": 1000})
     done = modified(dn, gidNumber=[(MODIFY_INCREMENT, [5])])
     return f"{done} {values_of(dn, 'gidNumber')}"
 
