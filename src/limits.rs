@@ -45,6 +45,12 @@ pub struct Limits {
     pub commit_batch: usize,
     /// Entries that one tree delete takes at the most.
     pub tree_delete: usize,
+    /// Transactions open on one connection.
+    pub transactions: usize,
+    /// Updates of one transaction.
+    pub transaction_updates: usize,
+    /// Bytes of all updates of one transaction.
+    pub transaction_bytes: usize,
     /// Attribute descriptions of one entry.
     pub entry_attributes: usize,
     /// Bytes of one entry.
@@ -77,6 +83,9 @@ impl Default for Limits {
             writer_queue: 1024,
             commit_batch: 256,
             tree_delete: 100_000,
+            transactions: 4,
+            transaction_updates: 10_000,
+            transaction_bytes: 64 << 20,
             entry_attributes: 1024,
             entry_bytes: 64 << 20,
             passwords: 5,

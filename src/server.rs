@@ -55,8 +55,14 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let exporters = Arc::new(export::start(Arc::clone(&directory), built.targets, clock, stop.child_token()));
     let fronts = TaskTracker::new();
     let listeners = ldap::Listeners { ldap: Some(ldap_socket), ldaps: Some(ldaps_socket), ldapi };
-    let options =
-        ldap::Options { directory: Arc::clone(&directory), admin, tls: Some(tls), limits: Arc::clone(&built.limits) };
+    let options = ldap::Options {
+        directory: Arc::clone(&directory),
+        admin,
+        tls: Some(tls),
+        limits: Arc::clone(&built.limits),
+        controls: built.controls,
+        version_2: built.version_2,
+    };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));
     let status = Arc::clone(&exporters);

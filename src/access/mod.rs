@@ -30,6 +30,14 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// The authorization identity (RFC 4513 section 5.2.1.8); empty for anonymous.
+    pub fn authzid(&self) -> String {
+        match self.dn() {
+            "" => String::new(),
+            dn => format!("dn:{dn}"),
+        }
+    }
+
     /// The name for creatorsName and logs; empty for anonymous.
     pub fn dn(&self) -> &str {
         match self {
@@ -55,4 +63,6 @@ pub enum Right {
     Add,
     Delete,
     Rename,
+    /// Act as the identity of the entry (RFC 4370).
+    Proxy,
 }

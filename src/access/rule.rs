@@ -36,7 +36,7 @@ pub enum Scope {
     Children,
 }
 
-/// `all`, `none`, or a list.
+/// `all`, `none`, or a list. To act as someone else is not among all: it must be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Rights(u8);
 
@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for Rights {
         impl<'de> serde::de::Visitor<'de> for Visitor {
             type Value = Rights;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("'all', 'none', or a list of search, compare, read, write, add, delete, rename")
+                f.write_str("'all', 'none', or a list of search, compare, read, write, add, delete, rename, proxy")
             }
             fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Rights, E> {
                 match word {

@@ -11,7 +11,7 @@ use crate::{
     directory::{self, can_index, default_indexes},
     dn::Dn,
     export::TargetOptions,
-    ldap::{Admin, AdminPassword},
+    ldap::{Admin, AdminPassword, Offered},
     limits::Limits,
     schema::{Schema, Sources},
 };
@@ -35,6 +35,8 @@ pub struct Built {
     pub indexes: Vec<SmolStr>,
     pub targets: Vec<TargetOptions>,
     pub limits: Arc<Limits>,
+    pub controls: Offered,
+    pub version_2: bool,
 }
 
 #[derive(Deserialize)]
@@ -68,8 +70,13 @@ impl Settings {
                 faults.push(format!("{}: at indexes: '{name}' {what}", self.origin.display()));
             }
         }
-        match (access, identities, targets) {
-            (Some(access), Some(identities), Some(targets)) if faults.is_empty() => Ok(Built {
+        let controls = Offered::without(&file.ldap.controls_off).map_err(|name| {
+            let what = "is not a control that this server knows";
+            anyhow!("{}: at ldap.controls_off: '{name}' {what}", self.origin.display())
+        });
+        let controls = keep(controls, &mut faults);
+        match (access, identities, targets, controls) {
+            (Some(access), Some(identities), Some(targets), Some(controls)) if faults.is_empty() => Ok(Built {
                 suffix,
                 schema,
                 access: Arc::new(access),
@@ -77,6 +84,8 @@ impl Settings {
                 indexes,
                 targets,
                 limits: Arc::new(file.limits.clone()),
+                controls,
+                version_2: file.ldap.version_2,
             }),
             _ => Err(anyhow!(faults.join("\n"))),
         }

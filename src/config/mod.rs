@@ -44,6 +44,8 @@ pub struct File {
     #[serde(default)]
     pub demo: bool,
     #[serde(default)]
+    pub ldap: Ldap,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub log: Log,
@@ -97,6 +99,16 @@ impl Default for Identities {
     fn default() -> Self {
         Identities { bases: vec!["ou=people,{suffix}".to_owned()], release: Release::default() }
     }
+}
+
+/// What is offered over LDAP.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ldap {
+    /// Take LDAPv2 binds.
+    pub version_2: bool,
+    /// Controls that are not offered, by OID or name.
+    pub controls_off: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -141,5 +141,6 @@ fn verb(right: Right) -> &'static str {
         Right::Add => "add",
         Right::Delete => "delete",
         Right::Rename => "rename",
+        Right::Proxy => "act as",
     }
 }

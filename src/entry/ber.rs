@@ -5,7 +5,10 @@ use std::ops::Range;
 
 pub const SEQUENCE: u8 = 0x30;
 pub const SET: u8 = 0x31;
+pub const BOOLEAN: u8 = 0x01;
+pub const INTEGER: u8 = 0x02;
 pub const OCTET_STRING: u8 = 0x04;
+pub const ENUMERATED: u8 = 0x0a;
 
 /// One element: its place with and without the header.
 #[derive(Clone, Debug)]

@@ -2,17 +2,18 @@
 //! scanned twice; its message id is read first, so that a request with a bad value can still be
 //! answered under its own id.
 
-use super::message::{Auth, Control, Kind, Message, Request, SearchRequest};
-use crate::{entry::ber, filter::Ast};
+use super::{
+    decode::{boolean, enumerated, integer, octets, utf8, whole},
+    filter::filter,
+    message::{Auth, Control, Kind, Message, Request, SearchRequest},
+};
+use crate::entry::ber;
 use bytes::{Buf, BytesMut};
 use ldap3_lber::{
     common::TagClass,
-    parse::Parser,
     structure::{PL, StructureTag},
-    universal::Types,
 };
 use ldap3_proto::proto::LdapOp;
-use smol_str::SmolStr;
 use tokio_util::codec::Decoder;
 
 /// Reads LDAP messages of at most `limit` bytes.
@@ -59,17 +60,14 @@ impl Decoder for Codec {
             buffer.reserve(size - buffer.len());
             return Ok(None);
         }
-        let frame = buffer.get(..size).and_then(|bytes| {
-            let depth = self.filter_depth + OTHER_DEPTH;
-            Parser::new(depth).parse(bytes).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, tag)| tag)
-        });
+        let frame = buffer.get(..size).and_then(|bytes| whole(bytes, self.filter_depth + OTHER_DEPTH));
         buffer.advance(size);
         message(frame.ok_or(Broken::NotLdap)?, self.filter_depth).map(Some)
     }
 }
 
 /// Levels of a message around its filter.
-const OTHER_DEPTH: usize = 8;
+pub const OTHER_DEPTH: usize = 8;
 
 fn message(tag: StructureTag, filter_depth: usize) -> Result<Frame, Broken> {
     let mut parts = tag.expect_constructed().ok_or(Broken::NotLdap)?.into_iter();
@@ -131,13 +129,22 @@ fn search(tag: StructureTag, filter_depth: usize) -> Option<Request> {
     let mut parts = tag.expect_constructed()?.into_iter();
     let base = parts.next().and_then(utf8)?;
     let scope = parts.next().and_then(enumerated)?;
-    let _deref = parts.next().and_then(enumerated)?;
+    let deref = parts.next().and_then(enumerated)?;
     let size_limit = parts.next().and_then(integer)?;
     let time_limit = parts.next().and_then(integer)?;
     let types_only = parts.next().and_then(boolean)?;
     let filter = filter(parts.next()?, filter_depth)?;
     let attrs = parts.next()?.expect_constructed()?.into_iter().map(utf8).collect::<Option<_>>()?;
-    Some(Request::Search(Box::new(SearchRequest { base, scope, size_limit, time_limit, types_only, filter, attrs })))
+    Some(Request::Search(Box::new(SearchRequest {
+        base,
+        scope,
+        deref,
+        size_limit,
+        time_limit,
+        types_only,
+        filter,
+        attrs,
+    })))
 }
 
 /// RFC 4511 section 4.12.
@@ -171,110 +178,6 @@ fn control(tag: StructureTag) -> Option<Control> {
         }
     }
     Some(control)
-}
-
-/// RFC 4511 section 4.5.1.7.
-fn filter(tag: StructureTag, depth: usize) -> Option<Ast> {
-    let depth = depth.checked_sub(1)?;
-    if tag.class != TagClass::Context {
-        return None;
-    }
-    let list = |parts: Vec<StructureTag>| parts.into_iter().map(|t| filter(t, depth)).collect::<Option<Vec<_>>>();
-    Some(match (tag.id, tag.payload) {
-        (0, PL::C(parts)) => Ast::And(list(parts)?),
-        (1, PL::C(parts)) => Ast::Or(list(parts)?),
-        (2, PL::C(mut parts)) if parts.len() == 1 => Ast::Not(Box::new(filter(parts.pop()?, depth)?)),
-        (3, PL::C(parts)) => assertion(parts, Ast::Equal)?,
-        (4, PL::C(parts)) => substring(parts)?,
-        (5, PL::C(parts)) => assertion(parts, Ast::GreaterOrEqual)?,
-        (6, PL::C(parts)) => assertion(parts, Ast::LessOrEqual)?,
-        (7, PL::P(name)) => Ast::Present(SmolStr::new(String::from_utf8(name).ok()?)),
-        (8, PL::C(parts)) => assertion(parts, Ast::Approx)?,
-        (9, PL::C(parts)) => extensible(parts)?,
-        _ => return None,
-    })
-}
-
-fn assertion(parts: Vec<StructureTag>, make: fn(SmolStr, Vec<u8>) -> Ast) -> Option<Ast> {
-    let mut parts = parts.into_iter();
-    let attr = parts.next().and_then(utf8)?;
-    let value = parts.next().and_then(octets)?;
-    Some(make(SmolStr::new(attr), value))
-}
-
-fn substring(parts: Vec<StructureTag>) -> Option<Ast> {
-    let mut parts = parts.into_iter();
-    let attr = SmolStr::new(parts.next().and_then(utf8)?);
-    let (mut initial, mut any, mut last) = (None, Vec::new(), None);
-    for part in parts.next()?.expect_constructed()? {
-        match (part.id, part.expect_primitive()?) {
-            (0, value) if initial.is_none() && any.is_empty() && last.is_none() => initial = Some(value),
-            (1, value) if last.is_none() => any.push(value),
-            (2, value) if last.is_none() => last = Some(value),
-            _ => return None,
-        }
-    }
-    // At least one part (RFC 4511 section 4.5.1).
-    let some = initial.is_some() || last.is_some() || !any.is_empty();
-    some.then_some(Ast::Substring { attr, initial, any, last })
-}
-
-fn extensible(parts: Vec<StructureTag>) -> Option<Ast> {
-    let (mut rule, mut attr, mut value, mut dn) = (None, None, None, false);
-    for part in parts {
-        let name = |bytes: Vec<u8>| String::from_utf8(bytes).ok().map(SmolStr::new);
-        match (part.class, part.id, part.expect_primitive()?) {
-            (TagClass::Context, 1, bytes) => rule = Some(name(bytes)?),
-            (TagClass::Context, 2, bytes) => attr = Some(name(bytes)?),
-            (TagClass::Context, 3, bytes) => value = Some(bytes),
-            (TagClass::Context, 4, bytes) => dn = truth(&bytes)?,
-            _ => return None,
-        }
-    }
-    Some(Ast::Extensible { rule, attr, value: value?, dn })
-}
-
-/// The content of a primitive element of this universal type.
-fn universal(tag: StructureTag, kind: Types) -> Option<Vec<u8>> {
-    if tag.class != TagClass::Universal || tag.id != kind as u64 {
-        return None;
-    }
-    tag.expect_primitive()
-}
-
-fn octets(tag: StructureTag) -> Option<Vec<u8>> {
-    universal(tag, Types::OctetString)
-}
-
-fn utf8(tag: StructureTag) -> Option<String> {
-    String::from_utf8(octets(tag)?).ok()
-}
-
-fn integer(tag: StructureTag) -> Option<i64> {
-    number(&universal(tag, Types::Integer)?)
-}
-
-fn enumerated(tag: StructureTag) -> Option<i64> {
-    number(&universal(tag, Types::Enumerated)?)
-}
-
-fn number(bytes: &[u8]) -> Option<i64> {
-    if bytes.is_empty() || bytes.len() > 8 {
-        return None;
-    }
-    let negative = bytes.first().is_some_and(|b| b & 0x80 != 0);
-    Some(bytes.iter().fold(if negative { -1 } else { 0 }, |n: i64, b| (n << 8) | i64::from(*b)))
-}
-
-fn boolean(tag: StructureTag) -> Option<bool> {
-    truth(&universal(tag, Types::Boolean)?)
-}
-
-fn truth(bytes: &[u8]) -> Option<bool> {
-    match bytes {
-        [byte] => Some(*byte != 0),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

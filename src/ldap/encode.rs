@@ -2,14 +2,16 @@
 //! copied as it is stored, or attribute by attribute where the client or the access rules want
 //! less.
 
+use super::{
+    message::Control,
+    reply::{self, SEARCH_RESULT_ENTRY},
+};
 use crate::{
     access::Right,
     directory::View,
     entry::ber,
     schema::{AttrDesc, Schema},
 };
-
-const SEARCH_RESULT_ENTRY: u8 = 0x64;
 
 /// Which attributes a search returns (RFC 4511 4.5.1.8, RFC 3673).
 #[derive(Debug, Default)]
@@ -71,17 +73,39 @@ impl Selection {
 }
 
 /// Appends one SearchResultEntry message.
-pub fn entry(out: &mut Vec<u8>, scratch: &mut Vec<u8>, id: i32, view: &View<'_>, selection: &Selection) {
+pub fn entry(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    id: i32,
+    view: &View<'_>,
+    selection: &Selection,
+    controls: &[Control],
+) {
     let dn = view.snapshot.dn_text(view.node);
-    let computed = computed(view, selection);
-    if computed.is_empty() && selection.takes_all_of(view) {
-        return message(out, id, &dn, &[view.node.entry.body()]);
-    }
     scratch.clear();
     if selection.takes_all_of(view) {
-        attributes(scratch, &computed, view, selection.types_only);
-        return message(out, id, &dn, &[view.node.entry.body(), scratch]);
+        attributes(scratch, &computed(view, selection), view, selection.types_only);
+        message(out, id, &dn, &[view.node.entry.body(), scratch], controls);
+    } else {
+        selected(scratch, view, selection);
+        message(out, id, &dn, &[scratch], controls);
     }
+}
+
+/// A SearchResultEntry that is not a message of its own, as controls carry it (RFC 4527).
+pub fn alone(view: &View<'_>, selection: &Selection) -> Vec<u8> {
+    let mut list = Vec::new();
+    selected(&mut list, view, selection);
+    let mut inner = Vec::new();
+    ber::push_element(&mut inner, ber::OCTET_STRING, view.snapshot.dn_text(view.node).as_bytes());
+    ber::push_element(&mut inner, ber::SEQUENCE, &list);
+    let mut out = Vec::new();
+    ber::push_element(&mut out, SEARCH_RESULT_ENTRY, &inner);
+    out
+}
+
+/// Appends the attributes that are asked for and may be read.
+pub fn selected(scratch: &mut Vec<u8>, view: &View<'_>, selection: &Selection) {
     let schema = &view.snapshot.schema;
     let entry = &view.node.entry;
     for slot in entry.slots() {
@@ -94,8 +118,7 @@ pub fn entry(out: &mut Vec<u8>, scratch: &mut Vec<u8>, id: i32, view: &View<'_>,
             scratch.extend_from_slice(entry.element(slot));
         }
     }
-    attributes(scratch, &computed, view, selection.types_only);
-    message(out, id, &dn, &[scratch]);
+    attributes(scratch, &computed(view, selection), view, selection.types_only);
 }
 
 type Computed = Vec<(crate::schema::AttrId, Vec<Vec<u8>>)>;
@@ -120,24 +143,15 @@ fn attributes(out: &mut Vec<u8>, computed: &Computed, view: &View<'_>, types_onl
     }
 }
 
-/// LDAPMessage { messageID, SearchResultEntry { objectName, attributes } }
-fn message(out: &mut Vec<u8>, id: i32, dn: &str, parts: &[&[u8]]) {
+/// SearchResultEntry { objectName, attributes }
+fn message(out: &mut Vec<u8>, id: i32, dn: &str, parts: &[&[u8]], controls: &[Control]) {
     let attributes: usize = parts.iter().map(|p| p.len()).sum();
-    let entry = ber::element_len(dn.len()) + ber::element_len(attributes);
-    let bytes = id.to_be_bytes();
-    let skip = bytes.iter().take_while(|b| **b == 0).count();
-    let significant = bytes.get(skip..).unwrap_or_default();
-    // A leading bit would make the number negative.
-    let pad = significant.first().is_none_or(|b| b & 0x80 != 0);
-    let id_len = significant.len() + usize::from(pad);
-    ber::push_header(out, ber::SEQUENCE, ber::element_len(id_len) + ber::element_len(entry));
-    ber::push_header(out, 0x02, id_len);
-    if pad {
-        out.push(0);
+    let mut head = Vec::with_capacity(dn.len() + 10);
+    ber::push_element(&mut head, ber::OCTET_STRING, dn.as_bytes());
+    ber::push_header(&mut head, ber::SEQUENCE, attributes);
+    match parts {
+        [one] => reply::message(out, id, SEARCH_RESULT_ENTRY, &[&head, one], controls),
+        [one, two] => reply::message(out, id, SEARCH_RESULT_ENTRY, &[&head, one, two], controls),
+        _ => reply::message(out, id, SEARCH_RESULT_ENTRY, &[&head, &parts.concat()], controls),
     }
-    out.extend_from_slice(significant);
-    ber::push_header(out, SEARCH_RESULT_ENTRY, entry);
-    ber::push_element(out, ber::OCTET_STRING, dn.as_bytes());
-    ber::push_header(out, ber::SEQUENCE, attributes);
-    parts.iter().for_each(|part| out.extend_from_slice(part));
 }

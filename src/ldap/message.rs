@@ -1,6 +1,8 @@
 //! Requests as sessions handle them. Unlike the wire crate's types these keep assertion values
 //! and passwords as bytes, since neither need be UTF-8.
 
+#![allow(dead_code, reason = "the search controls that use it come next")]
+
 use crate::filter::Ast;
 use ldap3_proto::proto::{LdapAddRequest, LdapCompareRequest, LdapModifyDNRequest, LdapModifyRequest};
 
@@ -47,6 +49,8 @@ impl std::fmt::Debug for Auth {
 pub struct SearchRequest {
     pub base: String,
     pub scope: i64,
+    /// derefAliases (RFC 4511 section 4.5.1.3).
+    pub deref: i64,
     pub size_limit: i64,
     pub time_limit: i64,
     pub types_only: bool,
@@ -55,7 +59,7 @@ pub struct SearchRequest {
 }
 
 /// RFC 4511 section 4.1.11.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
     pub oid: String,
     pub critical: bool,

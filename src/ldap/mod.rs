@@ -5,17 +5,22 @@ pub mod client;
 mod codec;
 mod controls;
 mod convert;
+mod decode;
 mod encode;
+mod filter;
 mod listener;
 mod message;
 mod ops;
 mod outbox;
 mod pipe;
+mod reply;
 mod result;
 mod rootdse;
 mod session;
+mod state;
 pub mod tls;
 
+pub use controls::Offered;
 pub use listener::{Listeners, run};
 
 use crate::{directory::Directory, dn::DnKey, limits::Limits};
@@ -30,6 +35,10 @@ pub struct Options {
     pub admin: Admin,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: Arc<Limits>,
+    /// The controls that clients may use.
+    pub controls: Offered,
+    /// Whether LDAPv2 binds are taken, for clients that know nothing newer.
+    pub version_2: bool,
 }
 
 /// The administrator of the configuration.

@@ -1,17 +1,13 @@
 //! Answers on their way out. Operations append whole messages; the session writes what has
 //! gathered in one go. An operation with much to say waits while the client does not read.
 
+use super::reply::Reply;
 use bytes::BytesMut;
-use ldap3_proto::{
-    LdapCodec,
-    proto::{LdapMsg, LdapOp},
-};
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 use tokio::sync::Notify;
-use tokio_util::codec::Encoder;
 
 #[derive(Default)]
 pub struct Outbox {
@@ -37,13 +33,10 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    pub fn send(&self, id: i32, op: LdapOp) {
-        let message = LdapMsg { msgid: id, op, ctrl: Vec::new() };
-        let encoded = LdapCodec::default().encode(message, &mut self.lock());
-        if let Err(error) = encoded {
-            tracing::error!(%error, "an answer could not be encoded");
-        }
-        self.filled.notify_one();
+    pub fn send(&self, id: i32, reply: &Reply) {
+        let mut message = Vec::new();
+        reply.encode(&mut message, id);
+        self.push(&message);
     }
 
     /// All that has gathered.

@@ -1,17 +1,94 @@
 //! The one translation from domain errors to LDAP results. No wildcard arm: a new error does not
 //! compile until its code is chosen here.
 
-use super::message::Kind;
 use crate::{
     auth,
     directory::Error,
     entry::ModError,
     schema::{Fault, Violations},
 };
-use ldap3_proto::proto::{LdapBindResponse, LdapExtendedResponse, LdapOp, LdapResult, LdapResultCode as Code};
+
+/// RFC 4511 section 4.1.9.
+#[derive(Clone, Debug)]
+pub struct LdapResult {
+    pub code: Code,
+    pub matched: String,
+    pub message: String,
+    pub referral: Vec<String>,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// Result codes (RFC 4511 appendix A, and where noted).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            pub fn number(self) -> u16 {
+                match self { $(Code::$name => $number,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Success = 0,
+    OperationsError = 1,
+    ProtocolError = 2,
+    TimeLimitExceeded = 3,
+    SizeLimitExceeded = 4,
+    CompareFalse = 5,
+    CompareTrue = 6,
+    AuthMethodNotSupported = 7,
+    Referral = 10,
+    AdminLimitExceeded = 11,
+    UnavailableCriticalExtension = 12,
+    NoSuchAttribute = 16,
+    UndefinedAttributeType = 17,
+    InappropriateMatching = 18,
+    ConstraintViolation = 19,
+    AttributeOrValueExists = 20,
+    InvalidAttributeSyntax = 21,
+    NoSuchObject = 32,
+    AliasProblem = 33,
+    InvalidDnSyntax = 34,
+    AliasDereferencingProblem = 36,
+    InvalidCredentials = 49,
+    InsufficientAccessRights = 50,
+    Busy = 51,
+    Unavailable = 52,
+    UnwillingToPerform = 53,
+    LoopDetect = 54,
+    /// RFC 2891: an index is asked for by a list that is not sorted.
+    SortControlMissing = 60,
+    /// The window of a list is out of range (draft-ietf-ldapext-ldapv3-vlv-09).
+    OffsetRangeError = 61,
+    NamingViolation = 64,
+    ObjectClassViolation = 65,
+    NotAllowedOnNonLeaf = 66,
+    NotAllowedOnRdn = 67,
+    EntryAlreadyExists = 68,
+    ObjectClassModsProhibited = 69,
+    /// draft-ietf-ldapext-ldapv3-vlv-09.
+    VirtualListViewError = 76,
+    Other = 80,
+    /// RFC 3909.
+    Canceled = 118,
+    NoSuchOperation = 119,
+    TooLate = 120,
+    CannotCancel = 121,
+    /// RFC 4528.
+    AssertionFailed = 122,
+    /// RFC 4370.
+    AuthorizationDenied = 123,
+    /// RFC 4533.
+    SyncRefreshRequired = 4096,
+    /// All is well, and nothing was done (draft-zeilenga-ldap-noop).
+    NoOperation = 16654,
+}
 
 pub fn result(code: Code, message: impl Into<String>) -> LdapResult {
-    LdapResult { code, matcheddn: String::new(), message: message.into(), referral: Vec::new() }
+    LdapResult { code, matched: String::new(), message: message.into(), referral: Vec::new() }
 }
 
 pub fn success() -> LdapResult {
@@ -19,11 +96,11 @@ pub fn success() -> LdapResult {
 }
 
 pub fn of(error: &Error) -> LdapResult {
-    let matcheddn = match error {
+    let matched = match error {
         Error::NoSuchObject { matched } => matched.clone().unwrap_or_default(),
         _ => String::new(),
     };
-    LdapResult { matcheddn, ..result(code(error), error.to_string()) }
+    LdapResult { matched, ..result(code(error), error.to_string()) }
 }
 
 pub fn code(error: &Error) -> Code {
@@ -31,9 +108,9 @@ pub fn code(error: &Error) -> Code {
         Error::NoSuchObject { .. } | Error::OutsideSuffix { .. } => Code::NoSuchObject,
         Error::AlreadyExists => Code::EntryAlreadyExists,
         Error::NotLeaf => Code::NotAllowedOnNonLeaf,
-        Error::InvalidDn(_) => Code::InvalidDNSyntax,
+        Error::InvalidDn(_) => Code::InvalidDnSyntax,
         Error::Naming { .. } => Code::NamingViolation,
-        Error::NotAllowedOnRdn { .. } => Code::NotALlowedOnRDN,
+        Error::NotAllowedOnRdn { .. } => Code::NotAllowedOnRdn,
         Error::StructuralClassChange { .. } => Code::ObjectClassModsProhibited,
         Error::Violations(violations) => violations_code(violations),
         Error::Modification(error) => match error {
@@ -52,7 +129,7 @@ pub fn code(error: &Error) -> Code {
             auth::Error::Hashing => Code::Other,
         },
         Error::TooLarge { .. } => Code::AdminLimitExceeded,
-        Error::Access { .. } => Code::InsufficentAccessRights,
+        Error::Access { .. } => Code::InsufficientAccessRights,
         Error::AssertionFailed => Code::AssertionFailed,
         Error::Unwilling(_) => Code::UnwillingToPerform,
         Error::Unavailable | Error::NoSpace => Code::Unavailable,
@@ -70,19 +147,4 @@ fn violations_code(violations: &Violations) -> Code {
         Some(Fault::InvalidSyntax) => Code::InvalidAttributeSyntax,
         Some(Fault::SingleValue | Fault::NoUserModification | Fault::ClassRule) | None => Code::ConstraintViolation,
     }
-}
-
-/// The response that answers a request of this kind; none for unbind and abandon.
-pub fn response(kind: Kind, result: LdapResult) -> Option<LdapOp> {
-    Some(match kind {
-        Kind::Bind => LdapOp::BindResponse(LdapBindResponse { res: result, saslcreds: None }),
-        Kind::Search => LdapOp::SearchResultDone(result),
-        Kind::Modify => LdapOp::ModifyResponse(result),
-        Kind::Add => LdapOp::AddResponse(result),
-        Kind::Delete => LdapOp::DelResponse(result),
-        Kind::ModifyDn => LdapOp::ModifyDNResponse(result),
-        Kind::Compare => LdapOp::CompareResult(result),
-        Kind::Extended => LdapOp::ExtendedResponse(LdapExtendedResponse { res: result, name: None, value: None }),
-        Kind::Unbind | Kind::Abandon => return None,
-    })
 }

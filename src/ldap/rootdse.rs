@@ -1,6 +1,7 @@
 //! The two entries that describe the server itself: the root DSE (RFC 4512 section 5.1) and the
 //! subschema entry (section 4.2). They are made up for each answer and searched like any other.
 
+use super::ops::Call;
 use crate::{
     directory::{Node, SUBSCHEMA, Snapshot},
     dn::{DnKey, Rdn},
@@ -14,6 +15,12 @@ use uuid::Uuid;
 pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
+pub const CANCEL: &str = "1.3.6.1.1.8";
+pub const START_TRANSACTION: &str = "1.3.6.1.1.21.1";
+pub const END_TRANSACTION: &str = "1.3.6.1.1.21.3";
+/// Sent unasked, so not advertised.
+pub const ABORTED_TRANSACTION: &str = "1.3.6.1.1.21.4";
+const EXTENSIONS: [&str; 5] = [WHO_AM_I, PASSWORD_MODIFY, CANCEL, START_TRANSACTION, END_TRANSACTION];
 
 /// Features that work: all operational attributes (RFC 3673), attributes by class (RFC 4529),
 /// absolute true and false filters (RFC 4526), language tags and ranges (RFC 3866),
@@ -27,15 +34,15 @@ const FEATURES: [&str; 6] = [
     "1.3.6.1.1.14",
 ];
 
-/// The entry of this name, if it is one of the two. `tls` tells whether StartTLS is on offer.
-pub fn at(snapshot: &Snapshot, key: &DnKey, tls: bool) -> Option<Node> {
+/// The entry of this name, if it is one of the two.
+pub fn at(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Node> {
     if key.is_root() {
-        return Some(root_dse(snapshot, tls));
+        return Some(root_dse(call, snapshot));
     }
     (snapshot.schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key)).then(|| subschema(snapshot))
 }
 
-fn root_dse(snapshot: &Snapshot, tls: bool) -> Node {
+fn root_dse(call: &Call, snapshot: &Snapshot) -> Node {
     let mut draft = Draft::default();
     let schema = &snapshot.schema;
     let mut put = |name: &str, value: &str| {
@@ -45,10 +52,13 @@ fn root_dse(snapshot: &Snapshot, tls: bool) -> Node {
     };
     put("objectClass", "top");
     put("namingContexts", &snapshot.suffix.to_string());
+    if call.shared.options.version_2 {
+        put("supportedLDAPVersion", "2");
+    }
     put("supportedLDAPVersion", "3");
-    put("supportedExtension", WHO_AM_I);
-    put("supportedExtension", PASSWORD_MODIFY);
-    if tls {
+    call.shared.options.controls.oids().for_each(|oid| put("supportedControl", oid));
+    EXTENSIONS.iter().for_each(|oid| put("supportedExtension", oid));
+    if call.offers_tls() {
         put("supportedExtension", START_TLS);
     }
     FEATURES.iter().for_each(|oid| put("supportedFeatures", oid));

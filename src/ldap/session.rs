@@ -4,16 +4,18 @@
 use super::{
     Shared,
     codec::{Broken, Codec, Frame},
-    controls,
-    message::{Kind, Message, Request},
-    ops::{self, Call, Done},
+    controls::{self, Controls},
+    message::{Control, Kind, Message, Request},
+    ops::{self, Call, Done, Interrupt},
     outbox::Outbox,
     pipe::{Event, Pipe},
-    result, rootdse,
+    reply::Reply,
+    result::{self, Code, LdapResult},
+    rootdse,
+    state::State,
 };
 use crate::{access::Identity, names};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResultCode as Code};
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
@@ -28,6 +30,7 @@ pub struct Session {
     peer: String,
     secure: bool,
     identity: Arc<Identity>,
+    state: Arc<State>,
     operations: u64,
 }
 
@@ -51,7 +54,9 @@ enum Next {
 /// What is under way on one stream.
 struct Work {
     running: FuturesUnordered<BoxFuture<'static, Done>>,
-    abandon: HashMap<i32, CancellationToken>,
+    interrupts: HashMap<i32, (Kind, Arc<Interrupt>)>,
+    /// Cancel requests, by the operation whose end they wait for.
+    cancels: Vec<(i32, Call)>,
     outbox: Arc<Outbox>,
     /// A bind or StartTLS that waits for the others to end; nothing is taken in behind it.
     barrier: Option<(Call, Request)>,
@@ -68,7 +73,8 @@ impl Session {
     pub fn new(shared: Arc<Shared>, peer: String, secure: bool) -> Self {
         let connection = shared.next_connection.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(conn = connection, peer, secure, "connected");
-        Session { shared, connection, peer, secure, identity: Arc::new(Identity::Anonymous), operations: 0 }
+        let (identity, state) = (Arc::new(Identity::Anonymous), Arc::default());
+        Session { shared, connection, peer, secure, identity, state, operations: 0 }
     }
 
     /// After StartTLS the client starts anew (RFC 4513 section 3.1.5).
@@ -84,7 +90,8 @@ impl Session {
         let mut pipe = Pipe::new(stream, Duration::from_secs(self.shared.options.limits.write_secs));
         let mut work = Work {
             running: FuturesUnordered::new(),
-            abandon: HashMap::new(),
+            interrupts: HashMap::new(),
+            cancels: Vec::new(),
             outbox: Arc::new(Outbox::default()),
             barrier: None,
         };
@@ -92,7 +99,7 @@ impl Session {
         let heard = pipe.drain(&work.outbox).await;
         // What was asked for before the client left is still done, though nobody hears of it.
         work.outbox.discard();
-        work.abandon.values().for_each(CancellationToken::cancel);
+        work.interrupts.values().for_each(|(_, i)| i.abandon());
         while let Some(done) = work.running.next().await {
             self.log(&done);
         }
@@ -158,8 +165,7 @@ impl Session {
                     Event::Lost => return Next::Close,
                 },
                 Some(done) = work.running.next(), if !work.running.is_empty() => {
-                    work.abandon.remove(&done.id);
-                    self.log(&done);
+                    self.ended(&done, work);
                 }
                 () = work.outbox.filled(), if pipe.is_drained() => {}
                 () = tokio::time::sleep(Duration::from_secs(limits.idle_secs)), if limits.idle_secs > 0 && at_rest => {
@@ -178,34 +184,44 @@ impl Session {
             Frame::Good(message) => *message,
             Frame::Bad { id, kind, reason } => return self.malformed(id, kind, reason, &work.outbox),
         };
-        let Message { id, request, controls } = message;
-        let call = Call {
+        let Message { id, request, controls: asked } = message;
+        let mut call = Call {
             shared: Arc::clone(&self.shared),
             outbox: Arc::clone(&work.outbox),
+            state: Arc::clone(&self.state),
             identity: Arc::clone(&self.identity),
             secure: self.secure,
             id,
-            abandoned: CancellationToken::new(),
+            controls: Controls::default(),
+            interrupt: Arc::default(),
             started: Instant::now(),
         };
         let kind = request.kind();
         // Unbind and abandon have no response that could refuse a control.
-        let refusable = !matches!(kind, Kind::Unbind | Kind::Abandon);
-        if let Some(oid) = controls::unsupported(&controls).filter(|_| refusable) {
-            let text = format!("critical control {oid} is not supported");
-            let refused = result::result(Code::UnavailableCriticalExtension, text.clone());
+        if !matches!(kind, Kind::Unbind | Kind::Abandon)
+            && let Err(refused) = self.understand(&mut call, &asked, kind)
+        {
+            let text = refused.message.clone();
             self.log(&call.answer(kind, refused, text));
+            return Next::Go;
+        }
+        if let Some(transaction) = call.controls.transaction.take() {
+            self.log(&ops::transaction::keep(call, &transaction, request));
             return Next::Go;
         }
         match request {
             Request::Unbind => {
-                work.abandon.values().for_each(CancellationToken::cancel);
+                work.interrupts.values().for_each(|(_, i)| i.abandon());
                 Next::LastWords
             }
             Request::Abandon(target) => {
-                if let Some(token) = work.abandon.get(&target) {
-                    token.cancel();
+                if let Some((_, interrupt)) = work.interrupts.get(&target) {
+                    interrupt.abandon();
                 }
+                Next::Go
+            }
+            Request::Extended { name, value } if name == rootdse::CANCEL => {
+                self.cancel(call, value.as_deref(), work);
                 Next::Go
             }
             request if runs_alone(&request) => {
@@ -213,15 +229,68 @@ impl Session {
                 Next::Go
             }
             request => {
-                work.abandon.insert(id, call.abandoned.clone());
+                work.interrupts.insert(id, (kind, Arc::clone(&call.interrupt)));
                 work.running.push(Box::pin(ops::run(call, request)));
                 Next::Go
             }
         }
     }
 
+    /// Reads the controls, and takes on the identity that they name.
+    fn understand(&self, call: &mut Call, asked: &[Control], kind: Kind) -> Result<(), LdapResult> {
+        let options = &self.shared.options;
+        call.controls = options.controls.read(asked, kind, options.limits.filter_depth)?;
+        if let Some(authzid) = &call.controls.proxied {
+            call.identity = controls::effective(authzid, &self.identity, &options.directory, &options.admin)?;
+        }
+        Ok(())
+    }
+
+    /// Cancel (RFC 3909): the answer waits for the end of the operation that it names.
+    fn cancel(&self, call: Call, value: Option<&[u8]>, work: &mut Work) {
+        const DETAIL: &str = "cancel";
+        let refuse = |code, text| self.log(&ops::respond(&call, &result::result(code, text), None, DETAIL));
+        let Some(target) = value.and_then(ops::cancelled_id) else {
+            return refuse(Code::ProtocolError, "malformed cancel request");
+        };
+        match work.interrupts.get(&target) {
+            Some((Kind::Search, interrupt)) => {
+                interrupt.cancel();
+                work.cancels.push((target, call));
+            }
+            Some((Kind::Compare | Kind::Extended, _)) => {
+                refuse(Code::CannotCancel, "this operation cannot be cancelled")
+            }
+            // The writer has it already.
+            Some(_) => refuse(Code::TooLate, "the update is on its way to the disk"),
+            None => refuse(Code::NoSuchOperation, "no operation with this message id is under way"),
+        }
+    }
+
+    /// An operation has ended; whoever wanted it cancelled hears of it.
+    fn ended(&self, done: &Done, work: &mut Work) {
+        work.interrupts.remove(&done.id);
+        self.log(done);
+        for (_, call) in work.cancels.extract_if(.., |(target, _)| *target == done.id) {
+            let (code, text) = match done.code {
+                Code::Canceled => (Code::Success, ""),
+                _ => (Code::TooLate, "the operation had ended"),
+            };
+            self.log(&ops::respond(&call, &result::result(code, text), None, "cancel"));
+        }
+    }
+
+    /// Transactions do not outlive the identity that began them (RFC 5805 section 4).
+    fn abort_transactions(&self, outbox: &Outbox) {
+        for id in self.state.transactions().abort() {
+            outbox.send(0, &ops::transaction::aborted(&id, "the authorization state of the connection has changed"));
+        }
+    }
+
     /// Bind and StartTLS, with nothing else under way (RFC 4511 sections 4.2.1 and 4.14.1).
     async fn alone(&mut self, call: Call, request: Request) -> Next {
+        self.abort_transactions(&call.outbox);
+        self.state.pages().clear();
         if let Request::Bind { version, name, auth } = request {
             // Whatever comes of it, the old identity is gone.
             self.identity = Arc::new(Identity::Anonymous);
@@ -239,14 +308,7 @@ impl Session {
         };
         let accepted = refusal.is_none();
         let (code, text) = refusal.unwrap_or((Code::Success, ""));
-        call.outbox.send(
-            call.id,
-            LdapOp::ExtendedResponse(LdapExtendedResponse {
-                res: result::result(code.clone(), text),
-                name: Some(rootdse::START_TLS.to_owned()),
-                value: None,
-            }),
-        );
+        call.outbox.send(call.id, &Reply::extended(&result::result(code, text), Some(rootdse::START_TLS), None));
         self.log(&call.done(Kind::Extended, code, 0, "StartTLS".to_owned()));
         if accepted { Next::StartTls } else { Next::Go }
     }
@@ -254,9 +316,9 @@ impl Session {
     fn malformed(&self, id: i32, kind: Option<Kind>, reason: &'static str, outbox: &Outbox) -> Next {
         tracing::info!({ names::CONN } = self.connection, { names::MSGID } = id, reason, "malformed request");
         let answer = result::result(Code::ProtocolError, reason);
-        match kind.and_then(|kind| result::response(kind, answer)) {
-            Some(response) => {
-                outbox.send(id, response);
+        match kind.and_then(|kind| Reply::to(kind, &answer)) {
+            Some(reply) => {
+                outbox.send(id, &reply);
                 Next::Go
             }
             None => {
@@ -274,7 +336,7 @@ impl Session {
     /// The one line that closes each operation.
     fn log(&self, done: &Done) {
         let elapsed = done.started.elapsed();
-        let code = done.code.clone() as i64;
+        let code = done.code.number();
         metrics::counter!(names::OPERATIONS, "op" => done.kind.name(), "code" => code.to_string()).increment(1);
         metrics::histogram!(names::OPERATION_SECONDS, "op" => done.kind.name()).record(elapsed.as_secs_f64());
         let elapsed_us = elapsed.as_micros() as u64;
@@ -294,7 +356,7 @@ impl Session {
                 )
             };
         }
-        if refused_login || done.code == Code::InsufficentAccessRights {
+        if refused_login || done.code == Code::InsufficientAccessRights {
             line!(warn);
         } else {
             line!(info);
@@ -312,12 +374,7 @@ fn runs_alone(request: &Request) -> bool {
 
 /// Notice of disconnection (RFC 4511 section 4.4.1).
 fn notice(outbox: &Outbox, code: Code, text: &str) {
-    let response = LdapExtendedResponse {
-        res: result::result(code, text),
-        name: Some(NOTICE_OF_DISCONNECTION.to_owned()),
-        value: None,
-    };
-    outbox.send(0, LdapOp::ExtendedResponse(response));
+    outbox.send(0, &Reply::extended(&result::result(code, text), Some(NOTICE_OF_DISCONNECTION), None));
 }
 
 const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";

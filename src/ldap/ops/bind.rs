@@ -8,12 +8,12 @@ use crate::{
     dn::Dn,
     ldap::{
         AdminPassword,
-        message::{Auth, Kind},
-        result,
+        controls::AUTHORIZATION_IDENTITY_RESPONSE,
+        message::{Auth, Control, Kind},
+        result::{self, Code},
     },
     lifecycle::{self, Account},
 };
-use ldap3_proto::proto::LdapResultCode as Code;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ pub async fn bind(call: &Call, version: i64, name: &str, auth: Auth) -> (Identit
     let refuse = |code: Code, text: &str| {
         (Identity::Anonymous, call.answer(Kind::Bind, result::result(code, text), name.to_owned()))
     };
-    if version != 3 {
+    let old = version == 2 && call.shared.options.version_2;
+    if version != 3 && !old {
         return refuse(Code::ProtocolError, "only LDAP version 3 is spoken here");
     }
     let password = match auth {
@@ -33,23 +34,31 @@ pub async fn bind(call: &Call, version: i64, name: &str, auth: Auth) -> (Identit
         Auth::Unknown => return refuse(Code::AuthMethodNotSupported, "only simple authentication is supported"),
     };
     if name.is_empty() && password.is_empty() {
-        return (Identity::Anonymous, call.answer(Kind::Bind, result::success(), String::new()));
+        return accept(call, Identity::Anonymous, String::new());
     }
     if password.is_empty() {
         // A client that forgets the password must not believe that it was right (RFC 4513 5.1.2).
         return refuse(Code::UnwillingToPerform, "a bind with a name needs a password");
     }
     let Ok(dn) = Dn::parse(name) else {
-        return refuse(Code::InvalidDNSyntax, "the name is not a DN");
+        return refuse(Code::InvalidDnSyntax, "the name is not a DN");
     };
     match authenticate(call, &dn, password).await {
-        Some(identity) => {
-            let done = call.answer(Kind::Bind, result::success(), name.to_owned());
-            (identity, done)
-        }
+        Some(identity) => accept(call, identity, name.to_owned()),
         // One answer for a wrong name, a wrong password and a closed account.
         None => refuse(Code::InvalidCredentials, "invalid credentials"),
     }
+}
+
+/// Success, with the authorization identity if it is asked for (RFC 3829).
+fn accept(call: &Call, identity: Identity, name: String) -> (Identity, Done) {
+    let mut controls = Vec::new();
+    if call.controls.authorization_identity {
+        let oid = AUTHORIZATION_IDENTITY_RESPONSE.to_owned();
+        controls.push(Control { oid, critical: false, value: Some(identity.authzid().into_bytes()) });
+    }
+    let done = call.answer_with(Kind::Bind, result::success(), controls, name);
+    (identity, done)
 }
 
 async fn authenticate(call: &Call, dn: &Dn, password: Vec<u8>) -> Option<Identity> {

@@ -5,10 +5,14 @@ use crate::{
     access::Right,
     directory::{Error, View},
     dn::Dn,
-    filter::Subject,
-    ldap::{message::Kind, result, rootdse},
+    filter::{Filter, Subject},
+    ldap::{
+        message::Kind,
+        result::{self, Code, LdapResult},
+        rootdse,
+    },
 };
-use ldap3_proto::proto::{LdapCompareRequest, LdapResult, LdapResultCode as Code};
+use ldap3_proto::proto::LdapCompareRequest;
 
 pub async fn compare(call: &Call, request: LdapCompareRequest) -> Done {
     let name = request.dn.clone();
@@ -22,13 +26,18 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     let schema = &snapshot.schema;
     let key = schema.dn_key(&Dn::parse(&request.dn)?);
     let grants = directory.access.grants(&call.identity);
-    let made_up = rootdse::at(&snapshot, &key, call.offers_tls());
+    let made_up = rootdse::at(call, &snapshot, &key);
     let node = match &made_up {
         Some(node) => node,
         None => snapshot.find(&key).ok_or_else(|| snapshot.no_such_object(&key, &grants))?,
     };
     let open = View::unrestricted(&snapshot, node);
     let place = grants.at(&key, node.entry.uuid, &open, schema);
+    if let Some(ast) = &call.controls.assertion
+        && !Filter::bind(ast, schema).matches(&View::new(&snapshot, node, &place), schema)
+    {
+        return Err(if place.is_blind() { Error::NoSuchObject { matched: None } } else { Error::AssertionFailed });
+    }
     let Some(desc) = schema.describe(&request.atype) else {
         if place.is_blind() {
             return Err(Error::NoSuchObject { matched: None });

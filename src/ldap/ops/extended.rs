@@ -1,29 +1,32 @@
-//! Extended operations: who am I (RFC 4532), password modify (RFC 3062).
+//! Extended operations: who am I (RFC 4532), password modify (RFC 3062), and the frame of others.
 
-use super::{Call, Done, bind, write};
+use super::{Call, Done, bind, transaction, write};
 use crate::{
     access::Identity,
     auth,
     directory::{Error, Op},
     dn::Dn,
     entry::{ModKind, ber},
-    ldap::{message::Kind, result, rootdse},
+    ldap::{
+        decode,
+        message::Kind,
+        reply::Reply,
+        result::{self, Code, LdapResult},
+        rootdse,
+    },
 };
-use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResult, LdapResultCode as Code};
 use secrecy::ExposeSecret;
 use smol_str::SmolStr;
 
 pub async fn extended(call: &Call, name: &str, value: Option<Vec<u8>>) -> Done {
     match name {
-        rootdse::WHO_AM_I => {
-            let dn = call.identity.dn();
-            let authzid = if dn.is_empty() { String::new() } else { format!("dn:{dn}") };
-            respond(call, result::success(), Some(authzid.into_bytes()), "who am I")
-        }
+        rootdse::WHO_AM_I => respond(call, &result::success(), Some(call.identity.authzid().as_bytes()), "who am I"),
         rootdse::PASSWORD_MODIFY => match password_modify(call, value.as_deref()).await {
-            Ok(generated) => respond(call, result::success(), generated, "password modify"),
-            Err(result) => respond(call, result, None, "password modify"),
+            Ok(generated) => respond(call, &result::success(), generated.as_deref(), "password modify"),
+            Err(result) => respond(call, &result, None, "password modify"),
         },
+        rootdse::START_TRANSACTION => transaction::start(call),
+        rootdse::END_TRANSACTION => transaction::end(call, value.as_deref()).await,
         other => {
             let text = format!("extended operation {other} is not supported");
             call.answer(Kind::Extended, result::result(Code::ProtocolError, text), other.chars().take(64).collect())
@@ -31,10 +34,15 @@ pub async fn extended(call: &Call, name: &str, value: Option<Vec<u8>>) -> Done {
     }
 }
 
-fn respond(call: &Call, result: LdapResult, value: Option<Vec<u8>>, detail: &str) -> Done {
-    let code = result.code.clone();
-    call.outbox.send(call.id, LdapOp::ExtendedResponse(LdapExtendedResponse { res: result, name: None, value }));
-    call.done(Kind::Extended, code, 0, detail.to_owned())
+pub fn respond(call: &Call, result: &LdapResult, value: Option<&[u8]>, detail: &str) -> Done {
+    call.outbox.send(call.id, &Reply::extended(result, None, value));
+    call.done(Kind::Extended, result.code, 0, detail.to_owned())
+}
+
+/// The message id in a Cancel request (RFC 3909 section 2.1).
+pub fn cancelled_id(value: &[u8]) -> Option<i32> {
+    let [id] = <[_; 1]>::try_from(decode::sequence(decode::whole(value, 2)?)?).ok()?;
+    i32::try_from(decode::integer(id)?).ok()
 }
 
 /// PasswdModifyRequestValue (RFC 3062 section 2).

@@ -1,32 +1,84 @@
 //! The operations: each takes a request, asks the directory, and sends the answer.
 
+#![allow(dead_code, reason = "the search controls that use it come next")]
+
 pub mod bind;
 mod compare;
 mod extended;
 mod search;
+pub mod transaction;
 mod write;
 
+pub use extended::{cancelled_id, respond};
+pub use search::Pages;
+pub use transaction::Transactions;
+
 use super::{
-    Shared, convert,
-    message::{Kind, Request},
+    Shared,
+    controls::Controls,
+    message::{Control, Kind, Request},
     outbox::Outbox,
-    result,
+    reply::Reply,
+    result::{Code, LdapResult},
+    state::State,
 };
 use crate::access::Identity;
-use ldap3_proto::proto::{LdapResult, LdapResultCode as Code};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// One operation under way.
 pub struct Call {
     pub shared: Arc<Shared>,
     pub outbox: Arc<Outbox>,
+    pub state: Arc<State>,
+    /// Who asks; another than who is bound under proxied authorization.
     pub identity: Arc<Identity>,
     /// TLS, or a local socket.
     pub secure: bool,
     pub id: i32,
-    pub abandoned: CancellationToken,
+    pub controls: Controls,
+    pub interrupt: Arc<Interrupt>,
     pub started: Instant,
+}
+
+/// The wish that an operation end early.
+#[derive(Default)]
+pub struct Interrupt {
+    token: CancellationToken,
+    /// The client wants an answer all the same (RFC 3909).
+    cancelled: AtomicBool,
+}
+
+impl Interrupt {
+    /// Without an answer (RFC 4511 section 4.11).
+    pub fn abandon(&self) {
+        self.token.cancel();
+    }
+
+    /// With one.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    pub fn wants_answer(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Waits for it.
+    pub async fn set(&self) {
+        self.token.cancelled().await;
+    }
 }
 
 /// How an operation ended, for the log.
@@ -48,38 +100,32 @@ impl Call {
 
     /// Sends the result as the response to `kind` and closes the operation.
     pub fn answer(&self, kind: Kind, result: LdapResult, detail: String) -> Done {
-        let code = result.code.clone();
-        if let Some(response) = result::response(kind, result) {
-            self.outbox.send(self.id, response);
-        }
-        self.done(kind, code, 0, detail)
+        self.answer_with(kind, result, Vec::new(), detail)
     }
 
-    pub fn done(&self, kind: Kind, code: Code, entries: usize, detail: String) -> Done {
+    /// The same with response controls.
+    pub fn answer_with(&self, kind: Kind, result: LdapResult, controls: Vec<Control>, detail: String) -> Done {
+        if let Some(reply) = Reply::to(kind, &result) {
+            self.outbox.send(self.id, &reply.with(controls));
+        }
+        self.done(kind, result.code, 0, detail)
+    }
+
+    pub fn done(&self, kind: Kind, code: Code, entries: usize, mut detail: String) -> Done {
+        if let Some(session) = &self.controls.session_tracking {
+            detail = format!("{detail} (for {session})");
+        }
         Done { id: self.id, kind, code, entries, started: self.started, detail }
     }
 }
 
-/// Everything but bind, unbind, abandon and StartTLS, which the session itself handles.
+/// Everything but bind, unbind, abandon, cancel and StartTLS, which the session itself handles.
 pub async fn run(call: Call, request: Request) -> Done {
     let kind = request.kind();
     match request {
         Request::Search(request) => search::search(&call, *request).await,
-        Request::Add(request) => {
-            let name = request.dn.clone();
-            write::write(&call, kind, convert::add(request), name).await
-        }
-        Request::Modify(request) => {
-            let name = request.dn.clone();
-            write::write(&call, kind, convert::modify(request), name).await
-        }
-        Request::Delete(dn) => {
-            let op = crate::dn::Dn::parse(&dn).map(|dn| crate::directory::Op::Delete { dn });
-            write::write(&call, kind, op.map_err(Into::into), dn).await
-        }
-        Request::ModifyDn(request) => {
-            let name = request.dn.clone();
-            write::write(&call, kind, convert::rename(request), name).await
+        Request::Add(_) | Request::Modify(_) | Request::Delete(_) | Request::ModifyDn(_) => {
+            write::write(&call, request).await
         }
         Request::Compare(request) => compare::compare(&call, request).await,
         Request::Extended { name, value } => extended::extended(&call, &name, value).await,

@@ -10,10 +10,10 @@ use crate::{
         convert,
         encode::{self, Selection},
         message::{Kind, SearchRequest},
-        result, rootdse,
+        result::{self, Code, LdapResult},
+        rootdse,
     },
 };
-use ldap3_proto::proto::{LdapResult, LdapResultCode as Code};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -23,6 +23,14 @@ use std::{
 const STRIDE: usize = 256;
 /// Bytes gathered before they go to the outbox.
 const CHUNK: usize = 32 << 10;
+
+/// Searches that the client reads page by page.
+#[derive(Default)]
+pub struct Pages;
+
+impl Pages {
+    pub fn clear(&mut self) {}
+}
 
 pub async fn search(call: &Call, request: SearchRequest) -> Done {
     let name = request.base.clone();
@@ -90,10 +98,17 @@ async fn send_hits(
             Step::Found(node) => {
                 let open = View::unrestricted(&snapshot, &node);
                 if grants.everything() {
-                    encode::entry(&mut out, &mut scratch, call.id, &open, selection);
+                    encode::entry(&mut out, &mut scratch, call.id, &open, selection, &[]);
                 } else {
                     let place = grants.at(&snapshot.dn_key_of(&node), node.entry.uuid, &open, &snapshot.schema);
-                    encode::entry(&mut out, &mut scratch, call.id, &View::new(&snapshot, &node, &place), selection);
+                    encode::entry(
+                        &mut out,
+                        &mut scratch,
+                        call.id,
+                        &View::new(&snapshot, &node, &place),
+                        selection,
+                        &[],
+                    );
                 }
                 *sent += 1;
             }
@@ -106,8 +121,9 @@ async fn send_hits(
         }
         if seen.is_multiple_of(STRIDE) {
             tokio::task::yield_now().await;
-            if call.abandoned.is_cancelled() {
-                return Ok(None);
+            if call.interrupt.is_set() {
+                let canceled = result::result(Code::Canceled, "cancelled by the client");
+                return Ok(call.interrupt.wants_answer().then_some(canceled));
             }
             if limits.until.is_some_and(|t| Instant::now() > t) {
                 break result::result(Code::TimeLimitExceeded, "the search took longer than the limit allows");
@@ -147,7 +163,7 @@ fn synthetic(call: &Call, snapshot: &Snapshot, base: &Dn, scope: Scope) -> Optio
     if base.is_root() && scope != Scope::Base {
         return None;
     }
-    rootdse::at(snapshot, &snapshot.schema.dn_key(base), call.offers_tls())
+    rootdse::at(call, snapshot, &snapshot.schema.dn_key(base))
 }
 
 fn send_synthetic(
@@ -167,7 +183,7 @@ fn send_synthetic(
     let view = View::new(snapshot, node, &place);
     if place.allows(None, Right::Read) && filter.matches(&view, &snapshot.schema) {
         let (mut out, mut scratch) = (Vec::new(), Vec::new());
-        encode::entry(&mut out, &mut scratch, call.id, &view, selection);
+        encode::entry(&mut out, &mut scratch, call.id, &view, selection, &[]);
         call.outbox.push(&out);
         *sent += 1;
     }

@@ -2,41 +2,117 @@
 
 use super::{Call, Done};
 use crate::{
-    directory::{Error, Op, Outcome},
-    ldap::{message::Kind, result},
+    access::Identity,
+    directory::{Error, Op, Outcome, Sight, Sights, Terms, Update, View},
+    dn::Dn,
+    filter::Filter,
+    ldap::{
+        controls::{POST_READ, PRE_READ},
+        convert,
+        encode::{self, Selection},
+        message::{Control, Request},
+        result::{self, Code},
+    },
 };
 use std::sync::Arc;
 
-pub async fn write(call: &Call, kind: Kind, op: Result<Op, Error>, name: String) -> Done {
+pub async fn write(call: &Call, request: Request) -> Done {
+    let kind = request.kind();
+    let (op, name) = op(request);
     let outcome = match op {
         Ok(op) => submit(call, op).await,
         Err(error) => Err(error),
     };
-    let result = match &outcome {
-        Ok(Outcome { diagnostic, .. }) => {
-            result::result(ldap3_proto::proto::LdapResultCode::Success, diagnostic.clone().unwrap_or_default())
+    match &outcome {
+        Ok(outcome) => {
+            let (code, text) = match (call.controls.no_op, &outcome.diagnostic) {
+                (true, _) => (Code::NoOperation, "all is well, and nothing was done, as asked"),
+                (false, text) => (Code::Success, text.as_deref().unwrap_or_default()),
+            };
+            call.answer_with(kind, result::result(code, text), sights(call, outcome), name)
         }
         Err(error) => {
             if matches!(error, Error::Internal(_) | Error::Store(_)) {
                 tracing::error!(msgid = call.id, cause = ?error, "write failed");
             }
-            result::of(error)
+            call.answer(kind, result::of(error), name)
         }
-    };
-    call.answer(kind, result, name)
+    }
+}
+
+/// What an update request asks for, and the name it is about.
+pub fn op(request: Request) -> (Result<Op, Error>, String) {
+    match request {
+        Request::Add(request) => {
+            let name = request.dn.clone();
+            (convert::add(request), name)
+        }
+        Request::Modify(request) => {
+            let name = request.dn.clone();
+            (convert::modify(request), name)
+        }
+        Request::Delete(name) => (Dn::parse(&name).map(|dn| Op::Delete { dn }).map_err(Into::into), name),
+        Request::ModifyDn(request) => {
+            let name = request.dn.clone();
+            (convert::rename(request), name)
+        }
+        _ => (Err(Error::Internal("not an update".to_owned())), String::new()),
+    }
 }
 
 /// Hashes what is secret, then asks the writer.
-pub async fn submit(call: &Call, mut op: Op) -> Result<Outcome, Error> {
+pub async fn submit(call: &Call, op: Op) -> Result<Outcome, Error> {
+    let op = prepare(call, op).await?;
+    let update = Update { identity: Identity::clone(&call.identity), op, terms: terms(call) };
+    call.shared.options.directory.submit_update(update).await
+}
+
+/// Hashes what is secret.
+pub async fn prepare(call: &Call, mut op: Op) -> Result<Op, Error> {
     let directory = &call.shared.options.directory;
     let snapshot = directory.read();
-    if op.secrets(&snapshot.schema) > 0 {
-        let limits = Arc::clone(&directory.limits);
-        op.may_be_tried(&snapshot, &directory.access.grants(&call.identity), &limits)?;
-        let permit = Arc::clone(&call.shared.hashing).acquire_owned().await;
-        let _permit = permit.map_err(|_| Error::Unavailable)?;
-        let hashed = tokio::task::spawn_blocking(move || op.hash_secrets(&snapshot, &limits).map(|()| op));
-        op = hashed.await.map_err(|e| Error::Internal(e.to_string()))??;
+    if op.secrets(&snapshot.schema) == 0 {
+        return Ok(op);
     }
-    directory.submit(&call.identity, op).await
+    let limits = Arc::clone(&directory.limits);
+    op.may_be_tried(&snapshot, &directory.access.grants(&call.identity), &limits)?;
+    let permit = Arc::clone(&call.shared.hashing).acquire_owned().await;
+    let _permit = permit.map_err(|_| Error::Unavailable)?;
+    let hashed = tokio::task::spawn_blocking(move || op.hash_secrets(&snapshot, &limits).map(|()| op));
+    hashed.await.map_err(|e| Error::Internal(e.to_string()))?
+}
+
+/// What the controls of the request say of the manner of the change.
+pub fn terms(call: &Call) -> Terms {
+    let controls = &call.controls;
+    let schema = &call.shared.options.directory.read().schema;
+    Terms {
+        assertion: controls.assertion.as_ref().map(|ast| Filter::bind(ast, schema)),
+        permissive: controls.permissive,
+        tree: controls.tree_delete,
+        no_op: controls.no_op,
+        relax: controls.relax,
+        manage_dsa_it: controls.manage_dsa_it,
+        sights: Sights { before: controls.pre_read.is_some(), after: controls.post_read.is_some() },
+    }
+}
+
+/// The entry before and after the change, as far as the client may read it (RFC 4527).
+pub fn sights(call: &Call, outcome: &Outcome) -> Vec<Control> {
+    let controls = &call.controls;
+    let shown = [(PRE_READ, &controls.pre_read, &outcome.before), (POST_READ, &controls.post_read, &outcome.after)];
+    let each = shown.into_iter().filter_map(|(oid, wanted, sight)| {
+        let value = show(call, wanted.as_ref()?, sight.as_ref()?)?;
+        Some(Control { oid: oid.to_owned(), critical: false, value: Some(value) })
+    });
+    each.collect()
+}
+
+fn show(call: &Call, wanted: &[String], sight: &Sight) -> Option<Vec<u8>> {
+    let Sight { snapshot, node } = sight;
+    let selection = Selection::new(wanted, false, &snapshot.schema);
+    let grants = call.shared.options.directory.access.grants(&call.identity);
+    let open = View::unrestricted(snapshot, node);
+    let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &open, &snapshot.schema);
+    (!place.is_blind()).then(|| encode::alone(&View::new(snapshot, node, &place), &selection))
 }
