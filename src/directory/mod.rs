@@ -8,6 +8,7 @@ mod change;
 mod content;
 mod delete;
 mod error;
+mod follow;
 mod identity;
 mod index;
 mod modify;
@@ -26,6 +27,7 @@ mod writer;
 pub use change::{Change, ChangeKind};
 pub use content::Content;
 pub use error::Error;
+pub use follow::{Interest, News, news};
 pub use index::{can_index, default_indexes};
 pub use record::VERSION as RECORD_VERSION;
 pub use search::{Hits, Scope, Search, Step};
@@ -144,6 +146,8 @@ pub struct Directory {
     journal_start: Arc<AtomicU64>,
     healthy: Arc<AtomicBool>,
     rows: Mutex<HashMap<SmolStr, Vec<Row>>>,
+    /// Made with the store, and kept by it.
+    pub store_id: Uuid,
     pub access: Arc<Access>,
     pub limits: Arc<Limits>,
 }
@@ -176,6 +180,7 @@ impl Directory {
             journal_start: Arc::clone(&journal_start),
             healthy: Arc::clone(&healthy),
             rows: Mutex::new(opened.rows),
+            store_id: opened.store_id,
             access: Arc::clone(&options.access),
             limits: Arc::clone(&options.limits),
         };

@@ -1,0 +1,204 @@
+//! Following the journal on behalf of one search: which entries a stretch of it has touched, and
+//! what became of each for someone who has seen the state before. Knows no protocol.
+//!
+//! A follower keeps the state that its client has seen. That costs little, since states share what
+//! has not changed between them, and it tells without any list of what was sent which entries the
+//! client holds: those that the search would have found there.
+
+use super::{Change, ChangeKind, Content, Directory, Error, Node, Snapshot, View, search::Scope};
+use crate::{
+    access::{Grants, Right},
+    dn::{Dn, DnKey},
+    filter::Filter,
+    schema::Schema,
+};
+use std::{collections::HashMap, sync::Arc};
+use uuid::Uuid;
+
+/// What a follower wants to hear of.
+pub struct Interest {
+    base: DnKey,
+    scope: Scope,
+    filter: Filter,
+}
+
+/// What became of one entry, from one state to a later one.
+#[derive(Debug)]
+pub enum News {
+    /// It is there. `is_new` tells that the client does not hold it yet.
+    Put { node: Arc<Node>, is_new: bool },
+    /// It is deleted, or not to be seen any more. The name is the one under which the client holds
+    /// it, where that is known.
+    Gone { uuid: Uuid, dn: Option<String> },
+}
+
+impl Interest {
+    pub fn new(base: &Dn, scope: Scope, filter: Filter, schema: &Schema) -> Self {
+        Interest { base: schema.dn_key(base), scope, filter }
+    }
+
+    /// Whether the search finds this entry in this state.
+    pub fn sees(&self, snapshot: &Snapshot, node: &Node, grants: &Grants<'_>) -> bool {
+        let key = snapshot.dn_key_of(node);
+        if !self.covers(&key) {
+            return false;
+        }
+        let open = View::unrestricted(snapshot, node);
+        if grants.everything() {
+            return self.filter.matches(&open, &snapshot.schema);
+        }
+        let place = grants.at(&key, node.entry.uuid, &open, &snapshot.schema);
+        place.allows(None, Right::Read) && self.filter.matches(&View::new(snapshot, node, &place), &snapshot.schema)
+    }
+
+    fn covers(&self, key: &DnKey) -> bool {
+        match self.scope {
+            Scope::Base => *key == self.base,
+            Scope::One => key.is_below(&self.base) && key.rdns().len() == self.base.rdns().len() + 1,
+            Scope::Subtree => key.is_within(&self.base),
+            Scope::Subordinates => key.is_below(&self.base),
+        }
+    }
+}
+
+impl Directory {
+    /// The journal after `after` up to `upto`, without what each change did to the values.
+    pub async fn changes(&self, after: u64, upto: u64) -> Result<Vec<(u64, Change)>, Error> {
+        let mut changes: Vec<(u64, Change)> = Vec::new();
+        let mut read = after;
+        while read < upto {
+            let left = usize::try_from(upto - read).unwrap_or(usize::MAX);
+            let page = self.read_log(read, left.min(self.limits.journal_page)).await?;
+            let Some((last, _)) = page.last() else { break };
+            read = *last;
+            changes.extend(page.into_iter().map(|(n, change)| (n, Change { content: Content::Unrecorded, ..change })));
+        }
+        Ok(changes)
+    }
+}
+
+/// What is known of one touched entry.
+#[derive(Default)]
+struct Touched {
+    /// The first record that gave it a name.
+    named: Option<u64>,
+    /// It was added in this stretch.
+    born: bool,
+    /// One of its names, or of its superiors' names, is where the search looks.
+    near: bool,
+    /// Its name when it was deleted.
+    last: Option<DnKey>,
+}
+
+/// What the changes from one state to the next come to, in an order in which a client can apply
+/// it one by one: superiors before their subordinates, names given up before they are taken.
+///
+/// Without the state `before`, every touched entry that is not to be seen now counts as gone.
+pub fn news(
+    changes: &[(u64, Change)],
+    before: Option<&Snapshot>,
+    now: &Snapshot,
+    interest: &Interest,
+    grants: &Grants<'_>,
+) -> Vec<News> {
+    let mut puts = Vec::new();
+    let mut gone = Vec::new();
+    for (uuid, touched) in touched(changes, now, interest) {
+        let held = before.and_then(|b| b.by_uuid(uuid).filter(|n| interest.sees(b, n, grants)).map(|n| (b, n)));
+        let node = now.by_uuid(uuid).filter(|n| interest.sees(now, n, grants));
+        match (node, held, before) {
+            (Some(node), held, _) => {
+                let key = now.dn_key_of(node);
+                let rank = (key.rdns().len(), touched.named.unwrap_or(u64::MAX));
+                puts.push((rank, key, Arc::clone(node), before.is_none() || held.is_none()));
+            }
+            (None, Some((state, node)), _) => {
+                gone.push((uuid, Some(state.dn_key_of(node)), Some(state.dn_text(node))));
+            }
+            (None, None, None) if touched.near && !touched.born => gone.push((uuid, touched.last, None)),
+            (None, None, _) => {}
+        }
+    }
+    puts.sort_by_key(|(rank, ..)| *rank);
+    gone.sort_by_key(|(_, key, _)| std::cmp::Reverse(key.as_ref().map_or(0, |k| k.rdns().len())));
+    in_order(puts, gone, before)
+}
+
+type Put = ((usize, u64), DnKey, Arc<Node>, bool);
+type Lost = (Uuid, Option<DnKey>, Option<String>);
+
+/// Whoever still stands where an entry is to be put goes first.
+fn in_order(puts: Vec<Put>, gone: Vec<Lost>, before: Option<&Snapshot>) -> Vec<News> {
+    let mut news = Vec::with_capacity(puts.len() + gone.len());
+    let by_name: HashMap<DnKey, Uuid> = gone.iter().filter_map(|(u, key, _)| Some((key.clone()?, *u))).collect();
+    let mut waiting: HashMap<Uuid, bool> = puts.iter().map(|(.., node, is_new)| (node.entry.uuid, *is_new)).collect();
+    let mut lost: HashMap<Uuid, Option<String>> = gone.iter().map(|(u, _, dn)| (*u, dn.clone())).collect();
+    for (_, key, node, _) in puts {
+        let uuid = node.entry.uuid;
+        let is_new = waiting.remove(&uuid).unwrap_or(true);
+        if let Some(uuid) = by_name.get(&key)
+            && let Some(dn) = lost.remove(uuid)
+        {
+            news.push(News::Gone { uuid: *uuid, dn });
+        }
+        // Two entries that changed places: one of them is taken away and put back.
+        if let Some(before) = before
+            && let Some(holder) = before.find(&key)
+            && let Some(holder_is_new) = waiting.get_mut(&holder.entry.uuid)
+            && !*holder_is_new
+        {
+            *holder_is_new = true;
+            news.push(News::Gone { uuid: holder.entry.uuid, dn: Some(before.dn_text(holder)) });
+        }
+        news.push(News::Put { node, is_new });
+    }
+    let left = gone.into_iter().filter_map(|(uuid, ..)| lost.remove(&uuid).map(|dn| News::Gone { uuid, dn }));
+    news.extend(left);
+    news
+}
+
+fn touched(changes: &[(u64, Change)], now: &Snapshot, interest: &Interest) -> HashMap<Uuid, Touched> {
+    let mut touched: HashMap<Uuid, Touched> = HashMap::new();
+    let key = |dn: &str| Dn::parse(dn).map(|dn| now.schema.dn_key(&dn)).unwrap_or_default();
+    for (number, change) in changes {
+        let name = key(&change.dn);
+        let mut near = interest.covers(&name);
+        let one = touched.entry(change.uuid).or_default();
+        match &change.kind {
+            ChangeKind::Add => {
+                one.born = true;
+                one.named.get_or_insert(*number);
+            }
+            ChangeKind::Rename { old_dn } => {
+                let old = key(old_dn);
+                one.named.get_or_insert(*number);
+                near |= interest.covers(&old);
+                // Everything below has a new name, too.
+                let below_is_near =
+                    [&old, &name].into_iter().any(|n| n.is_within(&interest.base) || interest.base.is_within(n));
+                for uuid in below(now, change.uuid) {
+                    touched.entry(uuid).or_default().near |= below_is_near;
+                }
+            }
+            ChangeKind::Delete => one.last = Some(name),
+            ChangeKind::Modify(_) | ChangeKind::State { .. } => {}
+        }
+        touched.entry(change.uuid).or_default().near |= near;
+    }
+    touched
+}
+
+/// The subordinates of an entry, to any depth.
+fn below(snapshot: &Snapshot, top: Uuid) -> impl Iterator<Item = Uuid> {
+    let mut open: Vec<_> = snapshot.by_uuid(top).map(|n| snapshot.children(n.id).collect()).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let node = loop {
+            let id = open.pop()?;
+            open.extend(snapshot.children(id));
+            if let Some(node) = snapshot.node(id) {
+                break node;
+            }
+        };
+        Some(node.entry.uuid)
+    })
+}
