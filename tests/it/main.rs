@@ -5,6 +5,7 @@
 mod crash;
 mod export;
 mod floors;
+mod follow;
 mod ldap;
 mod model;
 mod support;
