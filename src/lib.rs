@@ -62,6 +62,11 @@
 //!   serves equality, ordering and initial substrings alike. Nothing on disk is derived.
 //! - **A failed commit poisons the writer**: writes answer unavailable, reads go on, health turns
 //!   red, an operator restarts. What became of the group is unknown until then.
+//! - **Membership is computed**, never stored: `directory/groups` walks the indexes on `member` and
+//!   `uniqueMember` upwards for memberOf and downwards for candidates of a filter on it. A group that
+//!   the asker may not read is not named; a dynamic group takes for an asker those whom its filter
+//!   finds for that asker. Inside of a memberURL only static groups are groups, so no two searches
+//!   can wait for each other.
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.

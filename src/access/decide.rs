@@ -85,6 +85,13 @@ impl<'a> Grants<'a> {
     }
 }
 
+impl<'a, 'g> Place<'a, 'g> {
+    /// What the same identity may do elsewhere.
+    pub fn grants(&self) -> &'g Grants<'a> {
+        self.grants
+    }
+}
+
 impl Place<'_, '_> {
     /// True if no rule gives any right here.
     pub fn is_blind(&self) -> bool {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     access::{Access, RuleDef},
     auth,
-    directory::{self, can_index, default_indexes},
+    directory::{self, Groups, Relations, can_index, default_indexes},
     dn::Dn,
     export::TargetOptions,
     ldap::{Admin, AdminPassword, Offered},
@@ -32,6 +32,7 @@ pub struct Built {
     pub schema: Arc<Schema>,
     pub access: Arc<Access>,
     pub identities: directory::Identities,
+    pub relations: Relations,
     pub indexes: Vec<SmolStr>,
     pub targets: Vec<TargetOptions>,
     pub limits: Arc<Limits>,
@@ -70,6 +71,13 @@ impl Settings {
                 faults.push(format!("{}: at indexes: '{name}' {what}", self.origin.display()));
             }
         }
+        let relations = Relations { groups: file.groups.clone() };
+        if let Err(name) = Groups::bind(&relations.groups, &schema) {
+            faults.push(format!(
+                "{}: at groups: '{name}' is not an attribute type that names members",
+                self.origin.display()
+            ));
+        }
         let controls = Offered::without(&file.ldap.controls_off).map_err(|name| {
             let what = "is not a control that this server knows";
             anyhow!("{}: at ldap.controls_off: '{name}' {what}", self.origin.display())
@@ -81,6 +89,7 @@ impl Settings {
                 schema,
                 access: Arc::new(access),
                 identities,
+                relations,
                 indexes,
                 targets,
                 limits: Arc::new(file.limits.clone()),

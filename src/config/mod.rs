@@ -8,7 +8,7 @@ pub mod target;
 pub use build::{Built, Token, secret_file, write_private};
 pub use load::{Overrides, Settings, load};
 
-use crate::{lifecycle::Release, limits::Limits, telemetry::LogFormat};
+use crate::{directory::GroupOptions, lifecycle::Release, limits::Limits, telemetry::LogFormat};
 use serde::Deserialize;
 use smol_str::SmolStr;
 use std::{net::SocketAddr, path::PathBuf};
@@ -38,6 +38,8 @@ pub struct File {
     pub targets: PathBuf,
     #[serde(default)]
     pub identities: Identities,
+    #[serde(default)]
+    pub groups: GroupOptions,
     /// Attributes with an index, in place of the default list.
     pub indexes: Option<Vec<SmolStr>>,
     /// Whether an empty store is filled with the demonstration university.

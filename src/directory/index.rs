@@ -1,22 +1,22 @@
 //! Indexes in memory: for each indexed attribute type a sorted map from normal form to entries.
-//! Being sorted it serves equality, initial substrings and ordering alike; other substrings are
-//! tried on its keys, which are fewer than the entries' values.
+//! Being sorted it serves equality, initial substrings and ordering alike, and names lie beside
+//! those below them. Which of it a filter uses is decided in `candidates`.
 
 use super::EntryId;
 use crate::{
     entry::Entry,
-    filter::{Filter, Target},
-    schema::{AttrId, Schema, SubParts},
+    filter::Target,
+    schema::{AttrId, Schema},
 };
 use smol_str::SmolStr;
 use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
 type Key = Arc<[u8]>;
-type Postings = imbl::OrdMap<Key, Posting>;
+pub(super) type Postings = imbl::OrdMap<Key, Posting>;
 
 /// The entries under one key. Most keys have one.
 #[derive(Clone)]
-enum Posting {
+pub(super) enum Posting {
     One(EntryId),
     Many(imbl::OrdSet<EntryId>),
 }
@@ -26,14 +26,6 @@ enum Posting {
 pub(super) struct Index {
     /// By attribute index; `None` where there is no index.
     maps: imbl::Vector<Option<Postings>>,
-}
-
-/// What an index can say about a filter.
-pub(super) enum Candidates {
-    /// Nothing: every entry in scope has to be looked at.
-    All,
-    /// No entry but these can match.
-    These(BTreeSet<EntryId>),
 }
 
 /// The attribute types that are indexed unless the configuration says otherwise.
@@ -99,16 +91,20 @@ pub fn can_index(attr: AttrId, schema: &Schema) -> bool {
     stored && attribute.equality.is_some() && !schema.is_secret(attr)
 }
 
-/// Keys that one search may look at in the indexes. Beyond that the entries are visited one by
-/// one, which can be interrupted.
-const MAX_KEYS: usize = 1_000_000;
+/// What the key of a unique identifier begins with, behind the name; further RDNs begin with the
+/// high byte of their length.
+const UID_START: u8 = b'\'';
 
 impl Index {
-    /// `Err` names an attribute that cannot have an index; see [`can_index`].
-    pub fn new(names: &[SmolStr], schema: &Schema) -> Result<Self, SmolStr> {
+    /// `needed` are indexed whatever `names` says. `Err` names an attribute that cannot have an
+    /// index; see [`can_index`].
+    pub fn new(names: &[SmolStr], needed: Vec<AttrId>, schema: &Schema) -> Result<Self, SmolStr> {
         let mut maps: imbl::Vector<Option<Postings>> = schema.attributes().map(|_| None).collect();
         for name in names {
             let id = schema.attr_id(name).filter(|id| can_index(*id, schema)).ok_or_else(|| name.clone())?;
+            maps.set(id.index(), Some(Postings::new()));
+        }
+        for id in needed {
             maps.set(id.index(), Some(Postings::new()));
         }
         Ok(Index { maps })
@@ -141,125 +137,67 @@ impl Index {
         }
     }
 
-    /// What can match, at the most. The filter is evaluated on each candidate afterwards.
-    pub fn candidates(&self, filter: &Filter, schema: &Schema) -> Candidates {
-        match filter {
-            Filter::And(parts) => self.best(parts, schema).map_or(Candidates::All, |p| self.candidates(p, schema)),
-            Filter::Or(_) if self.cost(filter, schema) > MAX_KEYS => Candidates::All,
-            Filter::Or(parts) => {
-                let mut all = BTreeSet::new();
-                for part in parts {
-                    match self.candidates(part, schema) {
-                        Candidates::All => return Candidates::All,
-                        Candidates::These(some) => all.extend(some),
-                    }
-                }
-                Candidates::These(all)
-            }
-            // Undefined is never True, at no depth of And and Or.
-            Filter::Undefined => Candidates::These(BTreeSet::new()),
-            Filter::Equal(target, key) => self.collect(target, schema, |map, out| {
-                if let Some(posting) = map.get(key.as_slice()) {
-                    posting.add_to(out);
-                }
-            }),
-            Filter::Substring(target, parts) => self.collect(target, schema, |map, out| substring(map, parts, out)),
-            Filter::GreaterOrEqual(target, key) => self.collect(target, schema, |map, out| {
-                map.range::<_, [u8]>((Bound::Included(key.as_slice()), Bound::Unbounded))
-                    .for_each(|(_, p)| p.add_to(out));
-            }),
-            Filter::LessOrEqual(target, key) => self.collect(target, schema, |map, out| {
-                map.range::<_, [u8]>((Bound::Unbounded, Bound::Included(key.as_slice())))
-                    .for_each(|(_, p)| p.add_to(out));
-            }),
-            Filter::Not(_) | Filter::Present(_) | Filter::InChain(..) | Filter::Extensible { .. } => Candidates::All,
+    /// True if the attribute has an index.
+    pub fn has(&self, attr: AttrId) -> bool {
+        self.map(attr).is_some()
+    }
+
+    /// The entries that hold a value of this normal form.
+    pub fn equal(&self, attr: AttrId, key: &[u8], out: &mut Vec<EntryId>) {
+        if let Some(posting) = self.map(attr).and_then(|map| map.get(key)) {
+            posting.ids().for_each(|id| out.push(id));
         }
     }
 
-    /// The part of a conjunction with the fewest candidates; sizes are known before sets are made.
-    fn best<'f>(&self, parts: &'f [Filter], schema: &Schema) -> Option<&'f Filter> {
-        let sized = parts.iter().filter_map(|p| Some((self.estimate(p, schema)?, p)));
-        sized.min_by_key(|(size, _)| *size).map(|(_, part)| part)
+    /// True if this entry holds a value of this normal form.
+    pub fn holds(&self, attr: AttrId, key: &[u8], id: EntryId) -> bool {
+        self.map(attr).and_then(|map| map.get(key)).is_some_and(|posting| posting.has(id))
     }
 
-    /// How many keys and postings would be looked at, roughly.
-    fn cost(&self, filter: &Filter, schema: &Schema) -> usize {
-        match filter {
-            Filter::And(parts) => self.best(parts, schema).map_or(0, |p| self.cost(p, schema)),
-            Filter::Or(parts) => parts.iter().fold(0, |sum, p| sum.saturating_add(self.cost(p, schema))),
-            Filter::Substring(target, _) | Filter::GreaterOrEqual(target, _) | Filter::LessOrEqual(target, _) => {
-                self.maps_of(target, schema).map_or(0, |maps| maps.iter().map(|m| m.len()).sum())
-            }
-            _ => self.estimate(filter, schema).unwrap_or(0),
-        }
-    }
-
-    /// An upper bound of the number of candidates, or `None` if the index cannot help.
-    fn estimate(&self, filter: &Filter, schema: &Schema) -> Option<usize> {
-        match filter {
-            Filter::And(parts) => parts.iter().filter_map(|p| self.estimate(p, schema)).min(),
-            Filter::Or(parts) => {
-                parts.iter().try_fold(0usize, |sum, p| Some(sum.saturating_add(self.estimate(p, schema)?)))
-            }
-            Filter::Undefined => Some(0),
-            Filter::Equal(target, key) => self
-                .maps_of(target, schema)?
-                .iter()
-                .map(|m| m.get(key.as_slice()).map_or(0, Posting::len))
-                .sum::<usize>()
-                .into(),
-            // Not counted: taken only where no equality helps.
-            Filter::Substring(target, _) => self.maps_of(target, schema).map(|_| usize::MAX / 4),
-            Filter::GreaterOrEqual(target, _) | Filter::LessOrEqual(target, _) => {
-                self.maps_of(target, schema).map(|_| usize::MAX / 2)
-            }
-            Filter::Not(_) | Filter::Present(_) | Filter::InChain(..) | Filter::Extensible { .. } => None,
-        }
+    /// The entries with a value that names this entry, with a unique identifier or without.
+    pub fn names(&self, attr: AttrId, name: &[u8], out: &mut Vec<EntryId>) {
+        self.equal(attr, name, out);
+        let Some(map) = self.map(attr) else { return };
+        let prefix = [name, &[UID_START]].concat();
+        let with_uid = map.range::<_, [u8]>((Bound::Included(prefix.as_slice()), Bound::Unbounded));
+        with_uid.take_while(|(key, _)| key.starts_with(&prefix)).for_each(|(_, posting)| out.extend(posting.ids()));
     }
 
     /// The maps of all attribute types of the target; `None` if one has no index, or one whose
     /// keys are in another form than the assertion.
-    fn maps_of(&self, target: &Target, schema: &Schema) -> Option<Vec<&Postings>> {
+    pub fn maps_of(&self, target: &Target, schema: &Schema) -> Option<Vec<&Postings>> {
         let map = |attr: &AttrId| {
             let indexed_by = schema.attribute(*attr).equality?;
             self.map(*attr).filter(|_| target.rule.is_some_and(|r| r.form == indexed_by.form))
         };
         target.attrs.iter().map(map).collect()
     }
-
-    fn collect(
-        &self,
-        target: &Target,
-        schema: &Schema,
-        each: impl Fn(&Postings, &mut BTreeSet<EntryId>),
-    ) -> Candidates {
-        let Some(maps) = self.maps_of(target, schema) else { return Candidates::All };
-        let mut out = BTreeSet::new();
-        maps.into_iter().for_each(|map| each(map, &mut out));
-        Candidates::These(out)
-    }
-}
-
-fn substring(map: &Postings, parts: &SubParts, out: &mut BTreeSet<EntryId>) {
-    match &parts.initial {
-        Some(initial) => {
-            let from = (Bound::Included(initial.as_slice()), Bound::Unbounded);
-            let prefixed = map.range::<_, [u8]>(from).take_while(|(key, _)| key.starts_with(initial));
-            prefixed.filter(|(key, _)| parts.matches(key)).for_each(|(_, p)| p.add_to(out));
-        }
-        None => map.iter().filter(|(key, _)| parts.matches(key)).for_each(|(_, p)| p.add_to(out)),
-    }
 }
 
 impl Posting {
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         match self {
             Posting::One(_) => 1,
             Posting::Many(set) => set.len(),
         }
     }
 
-    fn add_to(&self, out: &mut BTreeSet<EntryId>) {
+    fn has(&self, id: EntryId) -> bool {
+        match self {
+            Posting::One(only) => *only == id,
+            Posting::Many(set) => set.contains(&id),
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = EntryId> {
+        let (one, many) = match self {
+            Posting::One(id) => (Some(*id), None),
+            Posting::Many(set) => (None, Some(set)),
+        };
+        one.into_iter().chain(many.into_iter().flatten().copied())
+    }
+
+    pub fn add_to(&self, out: &mut BTreeSet<EntryId>) {
         match self {
             Posting::One(id) => drop(out.insert(*id)),
             Posting::Many(set) => out.extend(set.iter().copied()),

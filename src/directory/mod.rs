@@ -3,14 +3,18 @@
 //! until it is durable.
 
 mod add;
+mod candidates;
 mod carry;
+mod chain;
 mod change;
 mod content;
 mod delete;
 mod error;
 mod follow;
+mod groups;
 mod identity;
 mod index;
+mod member_url;
 mod modify;
 mod open;
 mod plan;
@@ -28,6 +32,7 @@ pub use change::{Change, ChangeKind};
 pub use content::Content;
 pub use error::Error;
 pub use follow::{Interest, News, news};
+pub use groups::{GroupOptions, Groups};
 pub use index::{can_index, default_indexes};
 pub use record::VERSION as RECORD_VERSION;
 pub use search::{Hits, Scope, Search, Step};
@@ -73,12 +78,19 @@ pub struct Options {
     pub schema: Arc<Schema>,
     pub access: Arc<Access>,
     pub identities: Identities,
+    pub relations: Relations,
     /// Attributes with an index; see [`default_indexes`].
     pub indexes: Vec<SmolStr>,
     /// Targets whose cursors hold the journal back.
     pub targets: Vec<SmolStr>,
     pub limits: Arc<Limits>,
     pub clock: Clock,
+}
+
+/// How entries stand to each other.
+#[derive(Clone, Debug, Default)]
+pub struct Relations {
+    pub groups: GroupOptions,
 }
 
 /// Which entries are identities, and how they are released.

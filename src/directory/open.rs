@@ -1,6 +1,6 @@
 //! From the store's records to the first snapshot.
 
-use super::{Change, EntryId, Error, Node, Options, Row, Snapshot, index::Index, record};
+use super::{Change, EntryId, Error, Node, Options, Row, Snapshot, groups::Groups, index::Index, record};
 use crate::{
     clock::Timestamp,
     dn::{Dn, Rdn},
@@ -46,9 +46,12 @@ pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Er
         }
         Ok(())
     })?;
-    let index = Index::new(&options.indexes, &options.schema)
+    let groups = Groups::bind(&options.relations.groups, &options.schema)
+        .map_err(|name| Error::Internal(format!("groups: '{name}' cannot name members")))?;
+    let index = Index::new(&options.indexes, groups.looked_up(&options.schema), &options.schema)
         .map_err(|name| Error::Internal(format!("index on '{name}': not an attribute type with an equality rule")))?;
-    let mut snapshot = Snapshot::empty(Arc::clone(&options.schema), options.suffix.clone(), index, info.head);
+    let schema = Arc::clone(&options.schema);
+    let mut snapshot = Snapshot::empty(schema, options.suffix.clone(), groups, index, info.head);
     place(records, &mut snapshot)?;
     snapshot.head_time = head_time(disk, info.head)?;
     Ok(Opened { snapshot, rows, cursors, journal_start: info.first_log, store_id: info.store_id })

@@ -1,11 +1,11 @@
 //! Search over one snapshot (RFC 4511 section 4.5): candidates from the indexes or from the tree,
 //! scope, filter and access decided entry by entry, in steps that the caller can interrupt.
 
-use super::{EntryId, Error, Node, Snapshot, View, index::Candidates};
+use super::{EntryId, Error, Node, Snapshot, View, candidates::Candidates};
 use crate::{
     access::{Grants, Right},
-    dn::{Dn, DnKey},
-    filter::{Filter, Target},
+    dn::Dn,
+    filter::Filter,
 };
 use std::sync::Arc;
 
@@ -67,39 +67,11 @@ impl Search {
         if self.scope == Scope::Base {
             return Source::List(vec![base].into_iter());
         }
-        if let Some(found) = named_entry(&self.filter, snapshot) {
-            return Source::List(found.into_iter().collect::<Vec<_>>().into_iter());
-        }
-        match (snapshot.index.candidates(&self.filter, &snapshot.schema), self.scope) {
+        match (snapshot.candidates(&self.filter), self.scope) {
             (Candidates::These(ids), _) => Source::List(ids.into_iter().collect::<Vec<_>>().into_iter()),
             (Candidates::All, Scope::One) => Source::List(snapshot.children(base).collect::<Vec<_>>().into_iter()),
             (Candidates::All, _) => Source::Walk(vec![base]),
         }
-    }
-}
-
-/// entryUUID and entryDN are found without an index, alone or as a part of a conjunction.
-fn named_entry(filter: &Filter, snapshot: &Snapshot) -> Option<Vec<EntryId>> {
-    let known = &snapshot.schema.known;
-    let is = |target: &Target, attr| target.attrs.first() == Some(&attr);
-    match filter {
-        Filter::Equal(target, key) if is(target, known.entry_uuid) => {
-            let uuid = uuid::Uuid::from_slice(key).ok()?;
-            Some(snapshot.by_uuid(uuid).map(|n| n.id).into_iter().collect())
-        }
-        Filter::Equal(target, key) if is(target, known.entry_dn) => {
-            let key = DnKey::from_bytes(key)?;
-            Some(snapshot.find(&key).map(|n| n.id).into_iter().collect())
-        }
-        Filter::And(parts) => parts.iter().find_map(|p| named_entry(p, snapshot)),
-        Filter::Or(parts) if !parts.is_empty() => {
-            let each: Option<Vec<_>> = parts.iter().map(|p| named_entry(p, snapshot)).collect();
-            let mut all: Vec<EntryId> = each?.into_iter().flatten().collect();
-            all.sort_unstable();
-            all.dedup();
-            Some(all)
-        }
-        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! One immutable state of the directory. Parts are persistent collections: the writer changes a
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
-use super::{EntryId, Error, View, index::Index};
+use super::{EntryId, Error, View, chain::Chains, groups::Groups, index::Index, member_url::MemberUrl};
 use crate::{
     access::{Grants, Right},
     clock::Timestamp,
@@ -36,7 +36,13 @@ pub struct Snapshot {
     nodes: imbl::Vector<Option<Arc<Node>>>,
     by_uuid: imbl::HashMap<Uuid, EntryId>,
     children: imbl::OrdMap<(EntryId, RdnKey), EntryId>,
+    /// How many direct subordinates each entry has that has some.
+    counts: imbl::OrdMap<EntryId, usize>,
     pub(super) index: Index,
+    pub(super) groups: Arc<Groups>,
+    /// What the dynamic groups say of their members.
+    pub(super) dynamic: imbl::OrdMap<EntryId, Arc<[MemberUrl]>>,
+    pub(super) chains: Chains,
     root: Option<EntryId>,
 }
 
@@ -52,7 +58,7 @@ impl Node {
 }
 
 impl Snapshot {
-    pub(super) fn empty(schema: Arc<Schema>, suffix: Dn, index: Index, head: u64) -> Self {
+    pub(super) fn empty(schema: Arc<Schema>, suffix: Dn, groups: Groups, index: Index, head: u64) -> Self {
         Snapshot {
             suffix_key: schema.dn_key(&suffix),
             suffix_text: SmolStr::new(suffix.to_string()),
@@ -63,7 +69,11 @@ impl Snapshot {
             nodes: imbl::Vector::new(),
             by_uuid: imbl::HashMap::new(),
             children: imbl::OrdMap::new(),
+            counts: imbl::OrdMap::new(),
             index,
+            groups: Arc::new(groups),
+            dynamic: imbl::OrdMap::new(),
+            chains: Chains::default(),
             root: None,
         }
     }
@@ -142,7 +152,16 @@ impl Snapshot {
     }
 
     pub fn has_children(&self, id: EntryId) -> bool {
-        self.children(id).next().is_some()
+        self.counts.contains_key(&id)
+    }
+
+    pub fn count_children(&self, id: EntryId) -> usize {
+        self.counts.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Every entry that has subordinates.
+    pub fn superiors(&self) -> impl ExactSizeIterator<Item = EntryId> {
+        self.counts.keys().copied()
     }
 
     /// The name of an entry as text.
@@ -206,7 +225,12 @@ impl Snapshot {
 
     /// Every entry, superiors before their subordinates.
     pub fn walk(&self) -> impl Iterator<Item = &Arc<Node>> {
-        let mut stack: Vec<EntryId> = self.root.into_iter().collect();
+        self.walk_from(self.root)
+    }
+
+    /// An entry and all below it, superiors before their subordinates.
+    pub fn walk_from(&self, base: Option<EntryId>) -> impl Iterator<Item = &Arc<Node>> {
+        let mut stack: Vec<EntryId> = base.into_iter().collect();
         std::iter::from_fn(move || {
             let id = stack.pop()?;
             let mut below: Vec<EntryId> = self.children(id).collect();
@@ -228,12 +252,18 @@ impl Snapshot {
             && let Some(parent) = old.parent
             && (old.parent, &old.key) != (node.parent, &node.key)
         {
-            self.children.remove(&(parent, old.key.clone()));
+            self.take_child(parent, &old.key);
         }
         match node.parent {
-            Some(parent) => drop(self.children.insert((parent, node.key.clone()), node.id)),
+            Some(parent) => {
+                if self.children.insert((parent, node.key.clone()), node.id).is_none() {
+                    let count = self.count_children(parent) + 1;
+                    self.counts.insert(parent, count);
+                }
+            }
             None => self.root = Some(node.id),
         }
+        self.note_group(old.as_ref().map(|n| n.entry.as_ref()), &node);
         self.by_uuid.insert(node.entry.uuid, node.id);
         let at = node.id.0 as usize;
         if at < self.nodes.len() {
@@ -243,12 +273,32 @@ impl Snapshot {
         }
     }
 
+    fn take_child(&mut self, parent: EntryId, key: &RdnKey) {
+        if self.children.remove(&(parent, key.clone())).is_some() {
+            match self.count_children(parent) {
+                0 | 1 => drop(self.counts.remove(&parent)),
+                count => drop(self.counts.insert(parent, count - 1)),
+            }
+        }
+    }
+
+    fn note_group(&mut self, old: Option<&Entry>, node: &Node) {
+        self.chains = Chains::default();
+        let urls = self.groups.urls(&node.entry, &self.schema);
+        if !urls.is_empty() {
+            self.dynamic.insert(node.id, urls.into());
+        } else if old.is_some() {
+            self.dynamic.remove(&node.id);
+        }
+    }
+
     pub(super) fn remove(&mut self, node: &Node) {
         self.index.update(Some(&node.entry), None, node.id, &self.schema);
-        if let Some(parent) = node.parent {
-            self.children.remove(&(parent, node.key.clone()));
-        } else {
-            self.root = None;
+        self.chains = Chains::default();
+        self.dynamic.remove(&node.id);
+        match node.parent {
+            Some(parent) => self.take_child(parent, &node.key),
+            None => self.root = None,
         }
         self.by_uuid.remove(&node.entry.uuid);
         if (node.id.0 as usize) < self.nodes.len() {

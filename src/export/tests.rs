@@ -7,7 +7,7 @@ use super::{
 use crate::{
     access::{Access, Identity, RuleDef},
     clock,
-    directory::{Directory, Identities, Op, Options, Snapshot, default_indexes},
+    directory::{Directory, Identities, Op, Options, Relations, Snapshot, default_indexes},
     dn::Dn,
     lifecycle::Release,
     limits::Limits,
@@ -27,6 +27,7 @@ async fn entry(suffix: &str, attrs: &[(&str, &[&[u8]])]) -> Arc<Snapshot> {
         suffix: suffix.clone(),
         access: Arc::new(Access::bind(&[rule], "", &schema).unwrap()),
         identities: Identities { bases: Vec::new(), release: Release::Automatic },
+        relations: Relations::default(),
         schema,
         indexes: default_indexes(),
         targets: Vec::new(),

@@ -22,6 +22,12 @@ pub trait Subject {
         None
     }
 
+    /// True if a value of the attribute equals an assertion in normal form.
+    fn equals(&self, attr: AttrId, options: &str, rule: &Rule, key: &[u8], schema: &Schema) -> bool {
+        let known = self.holds(attr, options, rule, key);
+        known.unwrap_or_else(|| self.any_value(attr, options, &mut |v| rule.matches(v, key, schema)))
+    }
+
     /// True if the entry of this name (in normal form) is reached from the values of these
     /// attributes, from entry to entry. An entry alone reaches none.
     fn reaches(&self, _attrs: &[AttrId], _key: &[u8]) -> bool {
@@ -116,10 +122,7 @@ fn each(target: &Target, subject: &impl Subject, mut test: impl FnMut(AttrId) ->
 
 fn equal(target: &Target, key: &[u8], subject: &impl Subject, schema: &Schema) -> Truth {
     let Some(rule) = target.rule else { return Truth::Undefined };
-    each(target, subject, |attr| {
-        let known = subject.holds(attr, &target.options, rule, key);
-        known.unwrap_or_else(|| subject.any_value(attr, &target.options, &mut |v| rule.matches(v, key, schema)))
-    })
+    each(target, subject, |attr| subject.equals(attr, &target.options, rule, key, schema))
 }
 
 fn value_test(target: &Target, subject: &impl Subject, schema: &Schema, test: impl Fn(&[u8]) -> bool) -> Truth {

@@ -58,17 +58,15 @@ impl Selection {
         group || self.named.iter().any(|n| schema.is_subtype(desc.id, n.id) && n.options_cover(&desc.options))
     }
 
+    /// True if a stored attribute goes out as it is to who asked for all.
+    fn goes_out_whole(&self, desc: &AttrDesc, view: &View<'_>) -> bool {
+        let operational = view.snapshot.schema.attribute(desc.id).is_operational();
+        !operational && view.may(Some(desc.id), Right::Read) && !view.gathers(desc.id)
+    }
+
     /// True if the stored attribute list can go out as it is.
     fn takes_all_of(&self, view: &View<'_>) -> bool {
-        let schema = &view.snapshot.schema;
-        self.user
-            && !self.types_only
-            && view
-                .node
-                .entry
-                .slots()
-                .iter()
-                .all(|s| !schema.attribute(s.desc.id).is_operational() && view.may(Some(s.desc.id), Right::Read))
+        self.user && !self.types_only && view.node.entry.slots().iter().all(|s| self.goes_out_whole(&s.desc, view))
     }
 }
 
@@ -109,7 +107,9 @@ pub fn selected(scratch: &mut Vec<u8>, view: &View<'_>, selection: &Selection) {
     let schema = &view.snapshot.schema;
     let entry = &view.node.entry;
     for slot in entry.slots() {
-        if !selection.wants(&slot.desc, schema) || !view.may(Some(slot.desc.id), Right::Read) {
+        // What the server gathers goes out with the rest of its values below.
+        let gathered = slot.desc.options.is_empty() && view.gathers(slot.desc.id);
+        if gathered || !selection.wants(&slot.desc, schema) || !view.may(Some(slot.desc.id), Right::Read) {
             continue;
         }
         if selection.types_only {
@@ -125,12 +125,13 @@ type Computed = Vec<(crate::schema::AttrId, Vec<Vec<u8>>)>;
 
 /// The values of computed attributes that are asked for and may be read.
 fn computed(view: &View<'_>, selection: &Selection) -> Computed {
-    if !selection.operational && selection.named.is_empty() {
+    if !selection.operational && selection.named.is_empty() && !view.gathers_members() {
         return Vec::new();
     }
     let schema = &view.snapshot.schema;
+    let is_new = |id| !view.node.entry.has(id) || view.gathers(id);
     let wanted = |id: &crate::schema::AttrId| {
-        selection.wants(&AttrDesc::plain(*id), schema) && view.may(Some(*id), Right::Read) && !view.node.entry.has(*id)
+        selection.wants(&AttrDesc::plain(*id), schema) && view.may(Some(*id), Right::Read) && is_new(*id)
     };
     let list = view.computed_attributes().into_iter().filter(wanted);
     list.map(|id| (id, view.computed(id))).filter(|(_, values)| !values.is_empty()).collect()

@@ -279,6 +279,7 @@ impl Compiler {
             subschema_subentry: attr("subschemaSubentry"),
             has_subordinates: attr("hasSubordinates"),
             num_subordinates: attr("numSubordinates"),
+            member_of: attr("memberOf"),
             state: attr("vestibuleState"),
             lifecycle: attr("vestibuleLifecycle"),
             data_status: attr("vestibuleDataStatus"),

@@ -352,6 +352,15 @@ impl Schema {
         Dn::parse(text).ok().map(|dn| self.dn_key(&dn))
     }
 
+    /// The name in a value of an attribute that names entries, with a unique identifier or without.
+    pub fn named_by(&self, attr: AttrId, value: &[u8]) -> Option<DnKey> {
+        match self.attribute(attr).syntax {
+            Syntax::Dn => self.dn_value_key(text(value)?),
+            Syntax::NameAndOptionalUid => self.dn_value_key(syntax::split_uid(text(value)?).0),
+            _ => None,
+        }
+    }
+
     /// The OID that a class, attribute or rule name stands for; other text in lower case.
     fn canonical_oid(&self, text: &str) -> String {
         let text = text.trim();

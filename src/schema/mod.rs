@@ -56,6 +56,7 @@ pub struct Known {
     pub subschema_subentry: AttrId,
     pub has_subordinates: AttrId,
     pub num_subordinates: AttrId,
+    pub member_of: AttrId,
     pub state: AttrId,
     pub lifecycle: AttrId,
     pub data_status: AttrId,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use vestibule::{
     access::{Access, Identity, RuleDef},
     clock,
-    directory::{self, Directory, Identities, Interest, News, Op, Scope, Snapshot, default_indexes, news},
+    directory::{self, Directory, Identities, Interest, News, Op, Relations, Scope, Snapshot, default_indexes, news},
     dn::{Dn, Rdn},
     entry::ModKind,
     filter::{self, Filter},
@@ -64,6 +64,7 @@ fn start() -> Arc<Directory> {
         suffix: Dn::parse(SUFFIX).unwrap(),
         identities: Identities { bases: Vec::new(), release: Release::Automatic },
         access: Arc::new(access),
+        relations: Relations::default(),
         indexes: default_indexes(),
         targets: Vec::new(),
         limits: Arc::new(Limits::default()),

@@ -6,6 +6,7 @@ mod crash;
 mod export;
 mod floors;
 mod follow;
+mod groups;
 mod ldap;
 mod model;
 mod support;

@@ -9,7 +9,7 @@ use std::{
 use vestibule::{
     access::{Access, Identity, RuleDef},
     clock,
-    directory::{self, Directory, Error, Identities, Op, Scope, Search, Step, Writer, default_indexes},
+    directory::{self, Directory, Error, Identities, Op, Relations, Scope, Search, Step, Writer, default_indexes},
     dn::{Dn, Rdn},
     entry::ModKind,
     filter::{self, Filter},
@@ -65,6 +65,7 @@ fn options() -> directory::Options {
             release: Release::Automatic,
         },
         access: Arc::new(access),
+        relations: Relations::default(),
         indexes: default_indexes(),
         targets: Vec::new(),
         limits: Arc::new(Limits::default()),

@@ -66,8 +66,7 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     let all: Vec<_> =
         schema.with_subtypes(desc.id).iter().filter(|id| place.allows(Some(**id), Right::Compare)).collect();
     let present = all.iter().any(|id| view.is_present(**id, &desc.options));
-    let same = |value: &[u8]| rule.normalize(value, schema).is_some_and(|n| n == wanted);
-    let equal = all.iter().any(|id| view.any_value(**id, &desc.options, &mut |v| same(v)));
+    let equal = all.iter().any(|id| view.equals(**id, &desc.options, rule, &wanted, schema));
     Ok(truth(equal, present))
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use vestibule::{
     access::{Access, Identity, RuleDef},
     clock,
-    directory::{Directory, Identities, Op, Options, Outcome, Writer, default_indexes},
+    directory::{Directory, Identities, Op, Options, Outcome, Relations, Writer, default_indexes},
     dn::{Dn, Rdn},
     entry::ModKind,
     export::{self, Backoff, Exporters, Kind, Match, Rules, Scope, Scopes, TargetOptions, TargetStatus, scim},
@@ -78,6 +78,7 @@ impl World {
             suffix: suffix.clone(),
             access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),
             identities: Identities { bases: vec![schema.dn_key(&dn("ou=people"))], release },
+            relations: Relations::default(),
             schema,
             indexes: default_indexes(),
             targets: targets.iter().map(|t| t.name.clone()).collect(),
