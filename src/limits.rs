@@ -61,9 +61,12 @@ pub struct Limits {
     pub hashing: usize,
     /// Seconds that operations get to end after a stop was asked.
     pub shutdown_secs: u64,
+    /// Searches of one connection that wait for changes.
+    pub standing_searches: usize,
     /// Journal records that an export target reads at a time.
     pub journal_page: usize,
-    /// Journal records that are kept though every target has passed them.
+    /// Journal records that are kept though every target has passed them: what `cn=changelog`
+    /// shows, and how far behind a consumer may come back.
     pub journal_keep: u64,
 }
 
@@ -91,6 +94,7 @@ impl Default for Limits {
             passwords: 5,
             hashing: 2,
             shutdown_secs: 10,
+            standing_searches: 32,
             journal_page: 512,
             journal_keep: 10_000,
         }

@@ -202,3 +202,24 @@ fn below(snapshot: &Snapshot, top: Uuid) -> impl Iterator<Item = Uuid> {
         Some(node.entry.uuid)
     })
 }
+
+/// The entry that one change speaks of, to be shown to whoever waits for changes.
+pub struct Notice {
+    pub node: Arc<Node>,
+    /// It is shown as it was before.
+    pub deleted: bool,
+}
+
+/// An entry that the search finds after the change, or before it if it was deleted.
+pub fn notice(
+    change: &Change,
+    before: &Snapshot,
+    now: &Snapshot,
+    interest: &Interest,
+    grants: &Grants<'_>,
+) -> Option<Notice> {
+    let deleted = change.kind == ChangeKind::Delete;
+    let state = if deleted { before } else { now };
+    let node = state.by_uuid(change.uuid).filter(|n| interest.sees(state, n, grants))?;
+    Some(Notice { node: Arc::clone(node), deleted })
+}

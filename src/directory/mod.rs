@@ -31,7 +31,7 @@ mod writer;
 pub use change::{Change, ChangeKind};
 pub use content::Content;
 pub use error::Error;
-pub use follow::{Interest, News, news};
+pub use follow::{Interest, News, Notice, news, notice};
 pub use groups::{GroupOptions, Groups};
 pub use index::{can_index, default_indexes};
 pub use record::VERSION as RECORD_VERSION;

@@ -5,7 +5,8 @@ use ldap3_lber::{common::TagClass, parse::Parser, structure::StructureTag, unive
 
 /// One element that takes up all of the bytes, nested no deeper than `depth`.
 pub fn whole(bytes: &[u8], depth: usize) -> Option<StructureTag> {
-    Parser::new(depth).parse(bytes).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, tag)| tag)
+    // The parser takes its bound to be one more than the levels it enters.
+    Parser::new(depth + 1).parse(bytes).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, tag)| tag)
 }
 
 /// The parts of a SEQUENCE.

@@ -64,8 +64,8 @@ struct Work {
 
 impl Work {
     /// True if another request may be taken in.
-    fn has_room(&self, in_flight: usize) -> bool {
-        self.barrier.is_none() && self.running.len() < in_flight && !self.outbox.is_full()
+    fn has_room(&self, in_flight: usize, standing: usize) -> bool {
+        self.barrier.is_none() && self.running.len() < in_flight + standing && !self.outbox.is_full()
     }
 }
 
@@ -126,7 +126,7 @@ impl Session {
                 }
             }
             // Requests that have come already are taken before more is read.
-            while reading && work.has_room(limits.in_flight) {
+            while reading && work.has_room(limits.in_flight, self.state.standing().len()) {
                 codec.limit = match *self.identity {
                     Identity::Anonymous => limits.message_bytes_anonymous,
                     _ => limits.message_bytes,
@@ -145,6 +145,11 @@ impl Session {
                     end => return end,
                 }
             }
+            // What waits for changes would keep the others waiting for ever; RFC 4511 section 4.2.1
+            // lets a bind abandon it.
+            if !reading || work.barrier.is_some() {
+                self.state.standing().abandon();
+            }
             if work.barrier.is_some() && work.running.is_empty() {
                 continue;
             }
@@ -156,7 +161,7 @@ impl Session {
                 }
                 return Next::Close;
             }
-            let may_read = reading && work.has_room(limits.in_flight);
+            let may_read = reading && work.has_room(limits.in_flight, self.state.standing().len());
             tokio::select! {
                 biased;
                 event = pipe.next(may_read) => match event {

@@ -10,6 +10,7 @@ mod read;
 pub use proxied::effective;
 pub use read::{Deref, Paged, SortKey, Vlv};
 
+use super::ops::{PersistentSearch, SyncRequest};
 use super::{
     message::{Control, Kind},
     result::{self, Code, LdapResult},
@@ -44,6 +45,8 @@ pub struct Controls {
     pub deref: Option<Vec<Deref>>,
     /// Only subentries, or everything but them (RFC 3672).
     pub subentries: Option<bool>,
+    pub sync: Option<SyncRequest>,
+    pub persistent: Option<PersistentSearch>,
 }
 
 /// A control that works.
@@ -168,6 +171,10 @@ static SUPPORTED: &[Spec] = &[
         ],
         read: read::session_tracking,
     },
+    // RFC 4533.
+    Spec { oid: "1.3.6.1.4.1.4203.1.9.1.1", name: "sync", on: SEARCH, read: read::sync },
+    // draft-ietf-ldapext-psearch-03.
+    Spec { oid: "2.16.840.1.113730.3.4.3", name: "persistent-search", on: SEARCH, read: read::persistent },
     // RFC 5805.
     Spec { oid: "1.3.6.1.1.21.2", name: "transaction", on: WRITES, read: read::transaction },
 ];

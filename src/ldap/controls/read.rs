@@ -5,10 +5,11 @@
 use super::{Asked, Controls};
 use crate::ldap::{
     codec::OTHER_DEPTH,
-    decode::{boolean, integer, octets, sequence, strings, truth, utf8, whole},
+    decode::{boolean, enumerated, integer, octets, sequence, strings, truth, utf8, whole},
     filter,
+    ops::{PersistentSearch, SyncRequest},
 };
-use ldap3_lber::{common::TagClass, structure::StructureTag};
+use ldap3_lber::{common::TagClass, structure::StructureTag, universal::Types};
 
 /// RFC 2696 section 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +126,35 @@ const SESSION_TEXT: usize = 200;
 
 pub fn transaction(controls: &mut Controls, asked: Asked<'_>) -> Option<()> {
     controls.transaction = Some(asked.value?.to_vec());
+    Some(())
+}
+
+/// RFC 4533 section 2.2. What follows the mode is optional, each part told by its tag.
+pub fn sync(controls: &mut Controls, asked: Asked<'_>) -> Option<()> {
+    let mut parts = sequence(asked.element()?)?.into_iter().peekable();
+    let persist = match parts.next().and_then(enumerated)? {
+        1 => false,
+        3 => true,
+        _ => return None,
+    };
+    let cookie = parts.next_if(|tag| tag.id == Types::OctetString as u64).map(octets);
+    let reload_hint = parts.next().map(boolean);
+    // An empty cookie is none: that is how slapd asks for the first time.
+    let cookie = match cookie {
+        Some(bytes) => Some(bytes?).filter(|bytes| !bytes.is_empty()),
+        None => None,
+    };
+    controls.sync = Some(SyncRequest { persist, cookie, reload_hint: reload_hint.unwrap_or(Some(false))? });
+    parts.next().is_none().then_some(())
+}
+
+/// draft-ietf-ldapext-psearch-03 section 4.
+pub fn persistent(controls: &mut Controls, asked: Asked<'_>) -> Option<()> {
+    let mut parts = sequence(asked.element()?)?.into_iter();
+    let change_types = parts.next().and_then(integer).filter(|kinds| (1..=15).contains(kinds))?;
+    let changes_only = parts.next().and_then(boolean)?;
+    let return_controls = parts.next().and_then(boolean)?;
+    controls.persistent = Some(PersistentSearch { change_types, changes_only, return_controls });
     Some(())
 }
 

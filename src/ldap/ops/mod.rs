@@ -5,11 +5,13 @@
 pub mod bind;
 mod compare;
 mod extended;
+mod feed;
 mod search;
 pub mod transaction;
 mod write;
 
 pub use extended::{cancelled_id, respond};
+pub use feed::{PersistentSearch, Standing, SyncRequest};
 pub use search::Pages;
 pub use transaction::Transactions;
 
@@ -123,6 +125,7 @@ impl Call {
 pub async fn run(call: Call, request: Request) -> Done {
     let kind = request.kind();
     match request {
+        Request::Search(request) if feed::is_asked(&call) => feed::search(&call, *request).await,
         Request::Search(request) => search::search(&call, *request).await,
         Request::Add(_) | Request::Modify(_) | Request::Delete(_) | Request::ModifyDn(_) => {
             write::write(&call, request).await

@@ -65,15 +65,19 @@ async fn run(call: &Call, request: SearchRequest, sent: &mut usize) -> Result<Op
         }
         return Ok(Some(send_synthetic(call, &snapshot, &node, &base, &filter, &selection, sent)));
     }
-    // A search below the root goes to the one naming context.
-    let (base, scope) = match (base.is_root(), scope) {
-        (false, scope) => (base, scope),
-        (true, Scope::One) => (snapshot.suffix.clone(), Scope::Base),
-        (true, _) => (snapshot.suffix.clone(), Scope::Subtree),
-    };
+    let (base, scope) = below_root(base, scope, &snapshot);
     let grants = directory.access.grants(&call.identity);
     let hits = Search { base, scope, filter }.begin(Arc::clone(&snapshot), &grants)?;
     send_hits(call, hits, &selection, &limits, sent).await
+}
+
+/// A search below the root goes to the one naming context.
+pub(super) fn below_root(base: Dn, scope: Scope, snapshot: &Snapshot) -> (Dn, Scope) {
+    match (base.is_root(), scope) {
+        (false, scope) => (base, scope),
+        (true, Scope::One) => (snapshot.suffix.clone(), Scope::Base),
+        (true, _) => (snapshot.suffix.clone(), Scope::Subtree),
+    }
 }
 
 async fn send_hits(
@@ -137,13 +141,13 @@ async fn send_hits(
 }
 
 /// The smaller of what the client asks for and what the server allows.
-struct Limits {
-    entries: Option<usize>,
-    until: Option<Instant>,
+pub(super) struct Limits {
+    pub entries: Option<usize>,
+    pub until: Option<Instant>,
 }
 
 impl Limits {
-    fn new(call: &Call, request: &SearchRequest) -> Self {
+    pub fn new(call: &Call, request: &SearchRequest) -> Self {
         let limits = &call.shared.options.limits;
         let smaller = |asked: i64, allowed: u64| match (u64::try_from(asked).unwrap_or(0), allowed) {
             (0, 0) => None,

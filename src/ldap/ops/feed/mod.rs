@@ -1,0 +1,252 @@
+//! Searches that do not end with what is there now: content synchronisation (RFC 4533) and
+//! persistent search. Both follow the journal from the state that the client has seen, and send
+//! what its changes come to.
+
+mod cookie;
+mod persistent;
+mod standing;
+mod sync;
+mod wire;
+
+pub use persistent::PersistentSearch;
+pub use standing::Standing;
+pub use sync::SyncRequest;
+
+use super::{
+    Call, Done,
+    search::{Limits, below_root},
+};
+use crate::{
+    directory::{Change, Error, Hits, Interest, Node, Scope, Search, Snapshot, Step, View},
+    dn::Dn,
+    entry::ber,
+    filter::Filter,
+    ldap::{
+        convert,
+        encode::{self, Selection},
+        message::{Control, Kind, SearchRequest},
+        reply,
+        result::{self, Code, LdapResult},
+    },
+};
+use std::{sync::Arc, time::Instant};
+
+/// Candidates looked at before abandon, time and the other requests get their turn.
+const STRIDE: usize = 256;
+/// Bytes gathered before they go to the outbox.
+const CHUNK: usize = 32 << 10;
+
+/// Whether a search is a feed.
+pub fn is_asked(call: &Call) -> bool {
+    call.controls.sync.is_some() || call.controls.persistent.is_some()
+}
+
+pub async fn search(call: &Call, request: SearchRequest) -> Done {
+    let name = request.base.clone();
+    let mut feed = Feed { call, selection: Selection::default(), out: Vec::new(), scratch: Vec::new(), sent: 0 };
+    let ended = match (&call.controls.sync, &call.controls.persistent) {
+        (Some(_), Some(_)) => Err(Stop::With(result::result(Code::UnwillingToPerform, "one feed at a time"))),
+        (Some(asked), None) => sync::run(&mut feed, asked, &request).await,
+        (None, Some(asked)) => persistent::run(&mut feed, *asked, &request).await,
+        (None, None) => Err(Stop::With(result::success())),
+    };
+    feed.flush();
+    let (result, controls) = match ended {
+        Ok(controls) => (result::success(), controls),
+        Err(Stop::With(result)) => (result, Vec::new()),
+        Err(Stop::Silently) => return call.done(Kind::Abandon, Code::Success, feed.sent, name),
+    };
+    Done { entries: feed.sent, ..call.answer_with(Kind::Search, result, controls, name) }
+}
+
+/// Why a feed ends before its time.
+enum Stop {
+    With(LdapResult),
+    /// Abandoned: no answer (RFC 4511 section 4.11).
+    Silently,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::With(result::of(&error))
+    }
+}
+
+/// What goes to the client of one feed.
+struct Feed<'c> {
+    call: &'c Call,
+    selection: Selection,
+    out: Vec<u8>,
+    scratch: Vec<u8>,
+    sent: usize,
+}
+
+/// The search behind a feed.
+struct Wanted {
+    hits: Hits,
+    interest: Arc<Interest>,
+    limits: Limits,
+}
+
+impl Feed<'_> {
+    /// Reads the request as a search of the tree.
+    fn begin(&mut self, request: &SearchRequest, snapshot: &Arc<Snapshot>) -> Result<Wanted, Stop> {
+        let call = self.call;
+        let controls = &call.controls;
+        if controls.paged.is_some() || controls.sort.is_some() || controls.vlv.is_some() {
+            return Err(Stop::With(result::result(
+                Code::UnwillingToPerform,
+                "a feed is neither sorted nor sent in pages",
+            )));
+        }
+        let schema = &snapshot.schema;
+        self.selection = Selection::new(&request.attrs, request.types_only, schema);
+        let Some(scope) = convert::scope(request.scope) else {
+            return Err(Stop::With(result::result(Code::ProtocolError, "there is no such scope")));
+        };
+        let base = Dn::parse(&request.base).map_err(Error::from)?;
+        if base.is_root() && scope == Scope::Base {
+            return Err(Stop::With(result::result(Code::UnwillingToPerform, "the root DSE has no feed")));
+        }
+        let (base, scope) = below_root(base, scope, snapshot);
+        let filter = Filter::bind(&request.filter, schema);
+        let interest = Arc::new(Interest::new(&base, scope, filter.clone(), schema));
+        let grants = call.shared.options.directory.access.grants(&call.identity);
+        let hits = Search { base, scope, filter }.begin(Arc::clone(snapshot), &grants)?;
+        Ok(Wanted { hits, interest, limits: Limits::new(call, request) })
+    }
+
+    /// Sends what is there now; `mark` makes the controls of each entry.
+    async fn send_all(&mut self, wanted: Wanted, mark: impl Fn(&Node) -> Vec<Control>) -> Result<(), Stop> {
+        let Wanted { mut hits, limits, .. } = wanted;
+        let call = self.call;
+        let snapshot = Arc::clone(hits.snapshot());
+        let grants = call.shared.options.directory.access.grants(&call.identity);
+        let mut seen = 0usize;
+        loop {
+            match hits.step(&grants) {
+                Step::End => return Ok(()),
+                Step::Passed => {}
+                Step::Found(_) if limits.entries.is_some_and(|max| self.sent >= max) => {
+                    return Err(Stop::With(result::result(
+                        Code::SizeLimitExceeded,
+                        "there are more entries than the limit allows",
+                    )));
+                }
+                Step::Found(node) => {
+                    let controls = mark(&node);
+                    self.entry(&snapshot, &node, &controls);
+                }
+            }
+            seen += 1;
+            self.pause(seen).await?;
+            if seen.is_multiple_of(STRIDE) && limits.until.is_some_and(|t| Instant::now() > t) {
+                return Err(Stop::With(result::result(
+                    Code::TimeLimitExceeded,
+                    "the search took longer than the limit allows",
+                )));
+            }
+        }
+    }
+
+    fn entry(&mut self, snapshot: &Snapshot, node: &Node, controls: &[Control]) {
+        let call = self.call;
+        let grants = call.shared.options.directory.access.grants(&call.identity);
+        let open = View::unrestricted(snapshot, node);
+        let (out, scratch, selection) = (&mut self.out, &mut self.scratch, &self.selection);
+        if grants.everything() {
+            encode::entry(out, scratch, call.id, &open, selection, controls);
+        } else {
+            let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &open, &snapshot.schema);
+            encode::entry(out, scratch, call.id, &View::new(snapshot, node, &place), selection, controls);
+        }
+        self.sent += 1;
+    }
+
+    /// An entry of which nothing but the name is left.
+    fn bare_entry(&mut self, dn: &str, controls: &[Control]) {
+        let mut content = Vec::new();
+        ber::push_element(&mut content, ber::OCTET_STRING, dn.as_bytes());
+        ber::push_element(&mut content, ber::SEQUENCE, &[]);
+        reply::message(&mut self.out, self.call.id, reply::SEARCH_RESULT_ENTRY, &[&content], controls);
+        self.sent += 1;
+    }
+
+    fn reply(&mut self, reply: &reply::Reply) {
+        reply.encode(&mut self.out, self.call.id);
+    }
+
+    fn flush(&mut self) {
+        if !self.out.is_empty() {
+            self.call.outbox.push(&self.out);
+            self.out.clear();
+        }
+    }
+
+    /// Lets others have their turn, and waits for a client that is slow to read.
+    async fn pause(&mut self, step: usize) -> Result<(), Stop> {
+        if self.out.len() >= CHUNK {
+            self.flush();
+            self.call.outbox.room().await;
+        }
+        if step.is_multiple_of(STRIDE) {
+            tokio::task::yield_now().await;
+            self.interrupted()?;
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self) -> Result<(), Stop> {
+        let interrupt = &self.call.interrupt;
+        match (interrupt.is_set(), interrupt.wants_answer()) {
+            (false, _) => Ok(()),
+            (true, true) => Err(Stop::With(result::result(Code::Canceled, "cancelled by the client"))),
+            (true, false) => Err(Stop::Silently),
+        }
+    }
+
+    /// From here on the search waits for changes, and takes nobody's place.
+    fn stand(&self) -> Result<standing::Guard, Stop> {
+        let limit = self.call.shared.options.limits.standing_searches;
+        standing::enter(self.call, limit).ok_or_else(|| {
+            Stop::With(result::result(
+                Code::AdminLimitExceeded,
+                "too many searches wait for changes on this connection",
+            ))
+        })
+    }
+
+    /// Waits for a state after `seen`, and reads the changes that led to it.
+    async fn next_state(&mut self, seen: &Snapshot) -> Result<(Arc<Snapshot>, Vec<(u64, Change)>), Stop> {
+        self.flush();
+        let directory = &self.call.shared.options.directory;
+        let mut head = directory.head();
+        loop {
+            // A client that does not read gets no more, and nothing is kept for it.
+            self.call.outbox.room().await;
+            self.interrupted()?;
+            let now = directory.read();
+            if now.head > seen.head {
+                let changes = directory.changes(seen.head, now.head).await.map_err(left_behind)?;
+                return Ok((now, changes));
+            }
+            tokio::select! {
+                () = self.call.interrupt.set() => {}
+                changed = head.changed() => if changed.is_err() {
+                    return Err(Stop::With(result::result(Code::Unavailable, "the server is stopping")));
+                },
+            }
+        }
+    }
+}
+
+/// The journal does not reach back to what the client has seen.
+fn left_behind(error: Error) -> Stop {
+    match error {
+        Error::Store(crate::store::Error::Trimmed { .. }) => Stop::With(result::result(
+            Code::SyncRefreshRequired,
+            "the changes since then are not kept any more: start anew",
+        )),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,67 @@
+//! Persistent search (draft-ietf-ldapext-psearch-03): each change that leaves an entry matching is
+//! told as it is committed, a delete with the entry as it was.
+
+use super::{Feed, Stop, wire};
+use crate::{
+    directory::{Notice, notice},
+    ldap::message::{Control, SearchRequest},
+};
+
+/// The control of the request (section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PersistentSearch {
+    /// Kinds of changes: 1 add, 2 delete, 4 modify, 8 rename; any of them together.
+    pub change_types: i64,
+    /// Without what is there already.
+    pub changes_only: bool,
+    /// With the entry change notification control on each entry.
+    pub return_controls: bool,
+}
+
+pub(super) async fn run(
+    feed: &mut Feed<'_>,
+    asked: PersistentSearch,
+    request: &SearchRequest,
+) -> Result<Vec<Control>, Stop> {
+    let directory = &feed.call.shared.options.directory;
+    let mut seen = directory.read();
+    let wanted = feed.begin(request, &seen)?;
+    let interest = std::sync::Arc::clone(&wanted.interest);
+    let _guard = feed.stand()?;
+    if !asked.changes_only {
+        feed.send_all(wanted, |_| Vec::new()).await?;
+    }
+    loop {
+        let (now, changes) = feed.next_state(&seen).await?;
+        let grants = directory.access.grants(&feed.call.identity);
+        for (step, (number, change)) in changes.iter().enumerate() {
+            let kind = change_type(change);
+            if asked.change_types & kind != 0
+                && let Some(Notice { node, deleted }) = notice(change, &seen, &now, &interest, &grants)
+            {
+                let previous = match &change.kind {
+                    crate::directory::ChangeKind::Rename { old_dn } => Some(old_dn.as_str()),
+                    _ => None,
+                };
+                let controls = match asked.return_controls {
+                    true => vec![wire::entry_change(kind, previous, *number)],
+                    false => Vec::new(),
+                };
+                feed.entry(if deleted { &seen } else { &now }, &node, &controls);
+            }
+            feed.pause(step + 1).await?;
+        }
+        drop(grants);
+        seen = now;
+    }
+}
+
+fn change_type(change: &crate::directory::Change) -> i64 {
+    use crate::directory::ChangeKind::{Add, Delete, Modify, Rename, State};
+    match change.kind {
+        Add => 1,
+        Delete => 2,
+        Modify(_) | State { .. } => 4,
+        Rename { .. } => 8,
+    }
+}
