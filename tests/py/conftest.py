@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 
+import campus as university
+from application import Application
 from support import PEOPLE, Server, person
 
 
@@ -13,6 +15,33 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server")).start()
     yield server
     assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def campus(tmp_path_factory):
+    """The server that the applications use."""
+    server = university.settle(Server(tmp_path_factory.mktemp("campus")).start())
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def make_application(tmp_path_factory, campus):
+    """Makes applications with folders of their own, stopped when the tests of the file are over."""
+    made = []
+
+    def make(name):
+        made.append(Application(tmp_path_factory.mktemp(name), campus))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def application(make_application):
+    return make_application("application")
 
 
 @pytest.fixture
