@@ -1,6 +1,6 @@
 """A university with Unix accounts, mail and groups of each kind, for the applications."""
 
-from support import AMARTIN, LBERNARD, PEOPLE, SUFFIX
+from support import AMARTIN, LBERNARD, PEOPLE, REPO, SUFFIX, Server
 
 GROUPS = f"ou=groups,{SUFFIX}"
 READER = f"uid=reader,ou=services,{SUFFIX}"
@@ -120,8 +120,23 @@ loginShell: /bin/sh
 """
 
 
-def settle(server):
-    """Fills a server with the demonstration university."""
+OPEN = f"""
+
+  - name: the reader of the applications sees one branch more
+    who: ["dn:{READER}"]
+    base: {{base}}
+    rights: [search, compare, read]
+"""
+
+
+def start(folder, branch=None):
+    """A server with the university. The reader may read one branch more than the shipped access rules say."""
+    access = None
+    if branch is not None:
+        folder.mkdir(exist_ok=True)
+        access = folder / "access.yml"
+        access.write_text((REPO / "config" / "access.yml").read_text().rstrip() + OPEN.format(base=branch))
+    server = Server(folder / "server", access=access).start()
     server.add(ENTRIES).ok()
     server.modify(CHANGES).ok()
     return server

@@ -20,7 +20,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def campus(tmp_path_factory):
     """The server that the applications use."""
-    server = university.settle(Server(tmp_path_factory.mktemp("campus")).start())
+    server = university.start(tmp_path_factory.mktemp("campus"))
     yield server
     assert server.stop() == 0
 

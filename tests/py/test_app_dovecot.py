@@ -92,7 +92,8 @@ def test_passwords(dovecot):
         good = doveadm(dovecot, "auth", "test", user, PASSWORDS[user])
         assert good.returncode == 0 and "auth succeeded" in good.stdout, (good, dovecot.log())
     right = PASSWORDS["amartin"]
-    for name, password in [("amartin", "wrong"), ("amartin", right + " "), ("nobody-here", right), ("amartin)(uid=*", right)]:
+    for name, password in [("amartin", "wrong"), ("amartin", right + " "), ("nobody-here", right),
+                           ("amartin)(uid=*", right)]:
         bad = doveadm(dovecot, "auth", "test", name, password)
         assert bad.returncode == 77 and "auth failed" in bad.stdout, bad
 

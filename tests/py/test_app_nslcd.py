@@ -19,15 +19,14 @@ ssl start_tls
 tls_reqcert demand
 tls_cacertfile /srv/ca.pem
 """
-NSSWITCH = "".join(f"{name}: files{more}\n" for name, more in [
-    ("passwd", " ldap"), ("group", " ldap"), ("shadow", " ldap"), ("hosts", ""), ("netgroup", " ldap"), ("services", " ldap"),
-])
+NSSWITCH = "passwd: files ldap\ngroup: files ldap\nshadow: files ldap\nhosts: files\nnetgroup: ldap\n"
 PAM = "".join(f"{kind} required pam_ldap.so\n" for kind in ("auth", "account", "password", "session"))
 
 
 @pytest.fixture(scope="module")
 def machine(application, campus):
-    text = NSLCD.format(uri=campus.uri(), suffix=SUFFIX, people=PEOPLE, groups=GROUPS, reader=READER, password=READER_PASSWORD)
+    text = NSLCD.format(uri=campus.uri(), suffix=SUFFIX, people=PEOPLE, groups=GROUPS, reader=READER,
+                        password=READER_PASSWORD)
     application.write("/etc/nslcd.conf", text, mode=0o600)
     application.write("/etc/nsswitch.conf", NSSWITCH)
     application.write("/etc/pam.d/vestibule", PAM)
@@ -69,8 +68,14 @@ def test_a_new_member_is_in_the_group(machine, campus):
     assert machine.must("id", "-Gn", "lbernard").split() == ["students-unix"]
 
 
-def login(machine, user, password, *operations):
-    return machine.run("pamtester", "vestibule", user, *(operations or ["authenticate", "acct_mgmt", "open_session"]), stdin=f"{password}\n")
+def login(machine, user, password):
+    steps = ["authenticate", "acct_mgmt", "open_session"]
+    return machine.run("pamtester", "vestibule", user, *steps, stdin=f"{password}\n")
+
+
+def change_password(machine, user, number, old, new):
+    """As the user, who knows the old one."""
+    return machine.run("pamtester", "vestibule", user, "chauthtok", stdin=f"{old}\n{new}\n{new}\n", user=number)
 
 
 def test_login(machine):
@@ -90,10 +95,10 @@ def test_a_person_changes_the_own_password(machine, campus):
     dn = f"uid=changer,{PEOPLE}"
     campus.add(person("changer", classes=["posixAccount", "shadowAccount"], userPassword="first-2026", **numbers)).ok()
     try:
-        wrong = machine.run("pamtester", "vestibule", "changer", "chauthtok", stdin="not-first\nsecond-2026\nsecond-2026\n", user="20010")
+        wrong = change_password(machine, "changer", "20010", "not-first", "second-2026")
         assert wrong.returncode == 1, wrong
         assert login(machine, "changer", "first-2026").returncode == 0
-        changed = machine.run("pamtester", "vestibule", "changer", "chauthtok", stdin="first-2026\nsecond-2026\nsecond-2026\n", user="20010")
+        changed = change_password(machine, "changer", "20010", "first-2026", "second-2026")
         assert changed.returncode == 0 and "successfully" in changed.stdout, (changed, machine.log())
         assert login(machine, "changer", "first-2026").returncode == 1
         assert login(machine, "changer", "second-2026").returncode == 0

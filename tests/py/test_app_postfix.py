@@ -93,7 +93,8 @@ def test_a_size_limit_is_an_error_and_no_short_answer(postfix):
 
 def test_a_change_is_seen_at_once(postfix, campus):
     dn = f"uid=movable,{PEOPLE}"
-    campus.add(person("movable", classes=["postfixUser"], mailacceptinggeneralid="movable@a.example", maildrop="one@b.example")).ok()
+    mail = {"mailacceptinggeneralid": "movable@a.example", "maildrop": "one@b.example"}
+    campus.add(person("movable", classes=["postfixUser"], **mail)).ok()
     try:
         assert answer(postfix, "plain", "movable@a.example") == ["one@b.example"]
         campus.modify(f"dn: {dn}\nchangetype: modify\nadd: maildrop\nmaildrop: two@b.example\n").ok()
@@ -104,7 +105,8 @@ def test_a_change_is_seen_at_once(postfix, campus):
 
 
 @pytest.mark.parametrize("table, text", [
-    ("wrong", "Invalid credentials"), ("old", "Protocol error"), ("nowhere", "No such object"), ("anonymous", "No such object"),
+    ("wrong", "Invalid credentials"), ("old", "Protocol error"), ("nowhere", "No such object"),
+    ("anonymous", "No such object"),
 ])
 def test_what_is_refused_is_an_error_and_not_nothing_found(postfix, table, text):
     """Postfix keeps the mail and tries again; nothing found would send it back."""

@@ -46,7 +46,8 @@ PAM = "".join(f"{kind} required pam_sss.so\n" for kind in ("auth", "account", "p
 def machine(application, campus):
     application.keep("sss", "/var/lib/sss")
     application.keep("log", "/var/log/sssd")
-    text = SSSD.format(uri=campus.uri(), suffix=SUFFIX, people=PEOPLE, groups=GROUPS, reader=READER, password=READER_PASSWORD)
+    text = SSSD.format(uri=campus.uri(), suffix=SUFFIX, people=PEOPLE, groups=GROUPS, reader=READER,
+                       password=READER_PASSWORD)
     application.write("/etc/sssd/sssd.conf", text, mode=0o600)
     application.write("/etc/nsswitch.conf", NSSWITCH)
     application.write("/etc/pam.d/vestibule", PAM)
@@ -75,7 +76,8 @@ def test_groups_in_groups(machine, campus):
     campus.add(person("sss-deep", classes=["posixAccount"], uidNumber="20020", gidNumber="20100", homeDirectory="/h")).ok()
     for number, (dn, member) in enumerate([(inner, f"uid=sss-deep,{PEOPLE}"), (outer, inner)], 20300):
         cn = dn.split(",")[0].split("=")[1]
-        campus.add(f"dn: {dn}\nobjectClass: groupOfNames\nobjectClass: posixGroup\ncn: {cn}\ngidNumber: {number}\nmember: {member}\n").ok()
+        campus.add(f"dn: {dn}\nobjectClass: groupOfNames\nobjectClass: posixGroup\n"
+                   f"cn: {cn}\ngidNumber: {number}\nmember: {member}\n").ok()
     try:
         assert set(machine.must("id", "-Gn", "sss-deep").split()) == {"staff-unix", "sss-inner", "sss-outer"}
         assert machine.must("getent", "group", "sss-outer").strip().split(":")[3] == "sss-deep"
@@ -109,7 +111,8 @@ def test_a_person_changes_the_own_password(machine, campus):
     campus.add(person("sss-changer", classes=["posixAccount"], userPassword="first-2026", uidNumber="20021",
                       gidNumber="20100", homeDirectory="/h")).ok()
     try:
-        changed = machine.run("pamtester", "vestibule", "sss-changer", "chauthtok", stdin="first-2026\nsecond-2026\nsecond-2026\n", user="20021")
+        changed = machine.run("pamtester", "vestibule", "sss-changer", "chauthtok", user="20021",
+                              stdin="first-2026\nsecond-2026\nsecond-2026\n")
         assert changed.returncode == 0, (changed, machine.log())
         assert login(machine, "sss-changer", "second-2026").returncode == 0
         assert login(machine, "sss-changer", "first-2026").returncode == 1
