@@ -33,6 +33,14 @@ pub struct Limits {
     pub search_entries: usize,
     /// Seconds that one search may take; 0 is unlimited.
     pub search_secs: u64,
+    /// Candidates that one search may look at; 0 is unlimited.
+    pub search_candidates: usize,
+    /// Entries on one page of a paged search; 0 is as many as the client asks for.
+    pub page_entries: usize,
+    /// Paged searches of one connection whose next page may still be asked for.
+    pub pages: usize,
+    /// Entries that one search sorts.
+    pub sorted_entries: usize,
     /// Seconds without a request after which a connection is closed; 0 is never.
     pub idle_secs: u64,
     /// Seconds for a TLS handshake.
@@ -80,6 +88,10 @@ impl Default for Limits {
             filter_depth: 64,
             search_entries: 0,
             search_secs: 0,
+            search_candidates: 0,
+            page_entries: 0,
+            pages: 16,
+            sorted_entries: 200_000,
             idle_secs: 0,
             tls_handshake_secs: 10,
             write_secs: 60,

@@ -60,6 +60,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         admin,
         tls: Some(tls),
         limits: Arc::clone(&built.limits),
+        bounds: built.bounds,
         controls: built.controls,
         version_2: built.version_2,
     };

@@ -35,7 +35,7 @@ impl Access {
         };
         let mut rules = Vec::new();
         for rule in &self.rules {
-            let mut speaking = rule.who.iter().filter(|w| speaks_of(w, identity)).peekable();
+            let mut speaking = rule.who.iter().filter(|w| w.speaks_of(identity)).peekable();
             if speaking.peek().is_some() {
                 rules.push((rule, speaking.all(|w| *w == Who::Myself)));
             }
@@ -109,18 +109,5 @@ impl Place<'_, '_> {
             (Some(_), None) => false,
         };
         self.rules.iter().find(speaks).is_some_and(|rule| rule.rights.has(right))
-    }
-}
-
-fn speaks_of(who: &Who, identity: &Identity) -> bool {
-    match (who, identity) {
-        (Who::Anyone, _) => true,
-        (Who::Anonymous, Identity::Anonymous) => true,
-        (Who::Authenticated, Identity::Admin { .. } | Identity::Entry { .. }) => true,
-        (Who::Admin, Identity::Admin { .. }) => true,
-        (Who::Myself, Identity::Entry { .. }) => true,
-        (Who::Dn(dn), Identity::Entry { key, .. }) => key == dn,
-        (Who::Subtree(dn), Identity::Entry { key, .. }) => key.is_within(dn),
-        _ => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Rules as the configuration writes them, bound to the schema and the suffix.
 
-use super::Right;
+use super::{Identity, Right};
 use crate::{
     dn::{Dn, DnKey},
     filter::{self, Filter},
@@ -87,6 +87,45 @@ pub enum Who {
     Subtree(DnKey),
 }
 
+impl Who {
+    pub fn speaks_of(&self, identity: &Identity) -> bool {
+        match (self, identity) {
+            (Who::Anyone, _) => true,
+            (Who::Anonymous, Identity::Anonymous) => true,
+            (Who::Authenticated, Identity::Admin { .. } | Identity::Entry { .. }) => true,
+            (Who::Admin, Identity::Admin { .. }) => true,
+            (Who::Myself, Identity::Entry { .. }) => true,
+            (Who::Dn(dn), Identity::Entry { key, .. }) => key == dn,
+            (Who::Subtree(dn), Identity::Entry { key, .. }) => key.is_within(dn),
+            _ => false,
+        }
+    }
+}
+
+impl Who {
+    /// One word of a `who` list; `{suffix}` in a DN stands for the suffix.
+    pub fn parse(word: &str, suffix: &str, schema: &Schema) -> Result<Who, String> {
+        let name = |text: &str| {
+            let text = text.replace("{suffix}", suffix);
+            schema.dn_value_key(&text).ok_or_else(|| format!("'{text}': not a DN"))
+        };
+        match word {
+            "anyone" => Ok(Who::Anyone),
+            "anonymous" => Ok(Who::Anonymous),
+            "authenticated" => Ok(Who::Authenticated),
+            "admin" => Ok(Who::Admin),
+            "self" => Ok(Who::Myself),
+            other => match other.split_once(':') {
+                Some(("dn", dn)) => name(dn).map(Who::Dn),
+                Some(("subtree", dn)) => name(dn).map(Who::Subtree),
+                _ => Err(format!(
+                    "'{other}': expected anyone, anonymous, authenticated, admin, self, dn:<dn> or subtree:<dn>"
+                )),
+            },
+        }
+    }
+}
+
 /// A rule bound to the schema.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
@@ -135,20 +174,7 @@ fn bind(def: &RuleDef, suffix: &str, schema: &Schema) -> Result<Rule, Vec<Error>
     };
     let mut who = Vec::new();
     for word in &def.who {
-        let parsed = match word.as_str() {
-            "anyone" => Ok(Who::Anyone),
-            "anonymous" => Ok(Who::Anonymous),
-            "authenticated" => Ok(Who::Authenticated),
-            "admin" => Ok(Who::Admin),
-            "self" => Ok(Who::Myself),
-            other => match other.split_once(':') {
-                Some(("dn", dn)) => name(dn).map(Who::Dn),
-                Some(("subtree", dn)) => name(dn).map(Who::Subtree),
-                _ => Err(format!(
-                    "'{other}': expected anyone, anonymous, authenticated, admin, self, dn:<dn> or subtree:<dn>"
-                )),
-            },
-        };
+        let parsed = Who::parse(word, suffix, schema);
         match parsed {
             Ok(w) => who.push(w),
             Err(reason) => fail("who", reason),

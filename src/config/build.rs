@@ -2,16 +2,16 @@
 //! `vestibule check` runs the same code as `serve`.
 
 use super::{
-    SHIPPED_ACCESS, Settings,
+    LimitsFor, SHIPPED_ACCESS, Settings,
     load::{parse, read},
 };
 use crate::{
-    access::{Access, RuleDef},
+    access::{Access, RuleDef, Who},
     auth,
     directory::{self, Groups, Relations, can_index, default_indexes},
     dn::Dn,
     export::TargetOptions,
-    ldap::{Admin, AdminPassword, Offered},
+    ldap::{Admin, AdminPassword, BoundsRule, Offered},
     limits::Limits,
     schema::{Schema, Sources},
 };
@@ -36,6 +36,7 @@ pub struct Built {
     pub indexes: Vec<SmolStr>,
     pub targets: Vec<TargetOptions>,
     pub limits: Arc<Limits>,
+    pub bounds: Vec<BoundsRule>,
     pub controls: Offered,
     pub version_2: bool,
 }
@@ -83,19 +84,23 @@ impl Settings {
             anyhow!("{}: at ldap.controls_off: '{name}' {what}", self.origin.display())
         });
         let controls = keep(controls, &mut faults);
-        match (access, identities, targets, controls) {
-            (Some(access), Some(identities), Some(targets), Some(controls)) if faults.is_empty() => Ok(Built {
-                suffix,
-                schema,
-                access: Arc::new(access),
-                identities,
-                relations,
-                indexes,
-                targets,
-                limits: Arc::new(file.limits.clone()),
-                controls,
-                version_2: file.ldap.version_2,
-            }),
+        let bounds = keep(self.bounds(&schema), &mut faults);
+        match (access, identities, targets, controls, bounds) {
+            (Some(access), Some(identities), Some(targets), Some(controls), Some(bounds)) if faults.is_empty() => {
+                Ok(Built {
+                    suffix,
+                    schema,
+                    access: Arc::new(access),
+                    identities,
+                    relations,
+                    indexes,
+                    targets,
+                    limits: Arc::new(file.limits.clone()),
+                    bounds,
+                    controls,
+                    version_2: file.ldap.version_2,
+                })
+            }
             _ => Err(anyhow!(faults.join("\n"))),
         }
     }
@@ -110,6 +115,22 @@ impl Settings {
             let lines = errors.iter().map(|e| format!("{}: {e}", path.display()));
             anyhow!(lines.collect::<Vec<_>>().join("\n"))
         })
+    }
+
+    fn bounds(&self, schema: &Schema) -> anyhow::Result<Vec<BoundsRule>> {
+        let rule = |(at, def): (usize, &LimitsFor)| {
+            let who = def.who.iter().map(|word| Who::parse(word, &self.file.suffix, schema)).collect::<Result<_, _>>();
+            Ok(BoundsRule {
+                who: who.map_err(|e| anyhow!("{}: at limits_for[{at}].who: {e}", self.origin.display()))?,
+                search_entries: def.search_entries,
+                search_secs: def.search_secs,
+                search_candidates: def.search_candidates,
+                page_entries: def.page_entries,
+                in_flight: def.in_flight,
+                idle_secs: def.idle_secs,
+            })
+        };
+        self.file.limits_for.iter().enumerate().map(rule).collect()
     }
 
     fn identities(&self, schema: &Schema) -> anyhow::Result<directory::Identities> {

@@ -49,6 +49,9 @@ pub struct File {
     pub ldap: Ldap,
     #[serde(default)]
     pub limits: Limits,
+    /// Limits that differ for some identities; the first that speaks of one counts.
+    #[serde(default)]
+    pub limits_for: Vec<LimitsFor>,
     #[serde(default)]
     pub log: Log,
 }
@@ -101,6 +104,20 @@ impl Default for Identities {
     fn default() -> Self {
         Identities { bases: vec!["ou=people,{suffix}".to_owned()], release: Release::default() }
     }
+}
+
+/// Limits of some identities, in place of those for all.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFor {
+    /// As in access rules.
+    pub who: Vec<String>,
+    pub search_entries: Option<usize>,
+    pub search_secs: Option<u64>,
+    pub search_candidates: Option<usize>,
+    pub page_entries: Option<usize>,
+    pub in_flight: Option<usize>,
+    pub idle_secs: Option<u64>,
 }
 
 /// What is offered over LDAP.

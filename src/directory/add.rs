@@ -1,10 +1,11 @@
 //! Add (RFC 4511 section 4.7).
 
 use super::{
-    ChangeKind, Error, Node,
+    ChangeKind, Error, Node, UriScope,
     identity::{self, Moved},
+    marks::Mark,
     plan::{Context, Plan},
-    secrets,
+    relax, secrets,
 };
 use crate::{
     access::{Grants, Right},
@@ -24,16 +25,20 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
     let Some(rdn) = dn.leaf() else { return Err(Error::AlreadyExists) };
     let (mut draft, mut faults) = draft(attrs, rdn, context.options.limits.entry_attributes, schema)?;
     may_add_draft(&context.grants(), &draft, &key, schema)?;
+    if !context.terms.manage_dsa_it {
+        base.require_here(dn, &key, UriScope::None, &context.grants())?;
+    }
     let parent = parent(context, &key)?;
     if base.find(&key).is_some() {
         return Err(Error::AlreadyExists);
     }
 
     draft.check_twins(schema)?;
+    let given = relax::take(context, &mut draft)?;
     let sent: Vec<AttrId> = draft.attrs.iter().map(|a| a.desc.id).collect();
     let asked = identity::take_axes(&mut draft, |attr| sent.contains(&attr), schema)?;
     faults.extend(identity::server_kept(draft.attrs.iter().map(|a| a.desc.id), schema));
-    draft.attrs.retain(|a| !schema.attribute(a.desc.id).is_operational() || a.desc.id == schema.known.object_class);
+    draft.attrs.retain(|a| !schema.is_kept_by_server(a.desc.id));
     secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;
 
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
@@ -50,7 +55,8 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
         missing,
         synced: None,
     };
-    let entry = draft.seal(Uuid::new_v4(), operational, schema);
+    let uuid = given.uuid.unwrap_or_else(Uuid::new_v4);
+    let entry = draft.seal(uuid, given.over(operational), schema);
     let node = Node {
         id: base.next_id(),
         parent: parent.map(|p| p.id),
@@ -71,8 +77,12 @@ fn parent<'a>(context: &Context<'a>, key: &DnKey) -> Result<Option<&'a Arc<Node>
     if !key.is_below(&base.suffix_key) {
         return Err(Error::OutsideSuffix { suffix: base.suffix.to_string() });
     }
-    let above = key.parent().and_then(|p| base.find(&p));
-    above.map(Some).ok_or_else(|| context.no_such_object(key))
+    let above = key.parent().and_then(|p| base.find(&p)).ok_or_else(|| context.no_such_object(key))?;
+    // RFC 4512 section 2.6: an alias is a leaf.
+    if base.is_marked(above.id, Mark::Alias) {
+        return Err(Error::Alias("an alias has no subordinates"));
+    }
+    Ok(Some(above))
 }
 
 /// The values of the RDN are put in where they are missing; each must be an attribute type with

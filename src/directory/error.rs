@@ -37,6 +37,10 @@ pub enum Error {
     TooLarge { what: &'static str },
     #[error("no right to {what}")]
     Access { what: String },
+    #[error("the name is kept by another server; see the referral")]
+    Referral { uris: Vec<String>, matched: String },
+    #[error("alias: {0}")]
+    Alias(&'static str),
     #[error("the assertion is not true of the entry")]
     AssertionFailed,
     #[error("not possible: {0}")]

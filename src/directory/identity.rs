@@ -152,9 +152,7 @@ pub(super) fn advance(
 /// Violations of attributes that only the server may write.
 pub(super) fn server_kept(attrs: impl Iterator<Item = AttrId>, schema: &Schema) -> Vec<Violation> {
     attrs
-        .filter(|id| {
-            schema.attribute(*id).is_operational() && !is_axis(*id, schema) && *id != schema.known.object_class
-        })
+        .filter(|id| schema.is_kept_by_server(*id) && !is_axis(*id, schema))
         .map(|id| {
             let name = &schema.attribute(id).name;
             Violation::new(

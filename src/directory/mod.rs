@@ -14,11 +14,13 @@ mod follow;
 mod groups;
 mod identity;
 mod index;
+mod marks;
 mod member_url;
 mod modify;
 mod open;
 mod plan;
 mod record;
+mod relax;
 mod rename;
 mod report;
 mod search;
@@ -34,8 +36,9 @@ pub use error::Error;
 pub use follow::{Interest, News, Notice, news, notice};
 pub use groups::{GroupOptions, Groups};
 pub use index::{can_index, default_indexes};
+pub use marks::UriScope;
 pub use record::VERSION as RECORD_VERSION;
-pub use search::{Hits, Scope, Search, Step};
+pub use search::{Hits, Scope, Search, Step, Subentries, Visit};
 pub use snapshot::{Node, Snapshot};
 pub use terms::{Outcome, Refused, Sight, Sights, Terms, Update};
 pub use view::{SUBSCHEMA, View};
@@ -69,6 +72,7 @@ pub struct EntryId(u32);
 impl EntryId {
     /// Of entries that are made up for one answer: the root DSE, the subschema entry.
     const SYNTHETIC: EntryId = EntryId(u32::MAX);
+    const LOWEST: EntryId = EntryId(0);
 }
 
 /// What the directory must know to run.

@@ -1,7 +1,9 @@
 //! What a change comes to, worked out before anything is touched: a plan either refuses or names
 //! the one node to put or remove. Applying a plan cannot fail.
 
-use super::{Change, ChangeKind, Content, Error, Node, Options, Outcome, Snapshot, Terms, View, identity::Moved};
+use super::{
+    Change, ChangeKind, Content, Error, Node, Options, Outcome, Snapshot, Terms, UriScope, View, identity::Moved,
+};
 use crate::{
     access::{Grants, Identity, Place, Right},
     clock::Timestamp,
@@ -51,6 +53,9 @@ impl<'a> Context<'a> {
     /// The entry of this name, or the error that names the nearest superior.
     pub fn target(&self, dn: &Dn) -> Result<&'a Arc<Node>, Error> {
         let key = self.base.schema.dn_key(dn);
+        if !self.terms.manage_dsa_it {
+            self.base.require_here(dn, &key, UriScope::None, &self.grants())?;
+        }
         self.base.find(&key).ok_or_else(|| self.no_such_object(&key))
     }
 

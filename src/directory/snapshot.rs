@@ -1,7 +1,7 @@
 //! One immutable state of the directory. Parts are persistent collections: the writer changes a
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
-use super::{EntryId, Error, View, chain::Chains, groups::Groups, index::Index, member_url::MemberUrl};
+use super::{EntryId, Error, View, chain::Chains, groups::Groups, index::Index, marks::Mark, member_url::MemberUrl};
 use crate::{
     access::{Grants, Right},
     clock::Timestamp,
@@ -43,6 +43,8 @@ pub struct Snapshot {
     /// What the dynamic groups say of their members.
     pub(super) dynamic: imbl::OrdMap<EntryId, Arc<[MemberUrl]>>,
     pub(super) chains: Chains,
+    /// Entries that need to be looked for before others.
+    pub(super) marks: imbl::OrdSet<(Mark, EntryId)>,
     root: Option<EntryId>,
 }
 
@@ -74,6 +76,7 @@ impl Snapshot {
             groups: Arc::new(groups),
             dynamic: imbl::OrdMap::new(),
             chains: Chains::default(),
+            marks: imbl::OrdSet::new(),
             root: None,
         }
     }
@@ -265,6 +268,7 @@ impl Snapshot {
         }
         self.note_group(old.as_ref().map(|n| n.entry.as_ref()), &node);
         self.by_uuid.insert(node.entry.uuid, node.id);
+        self.mark(old.as_deref(), Some(&node));
         let at = node.id.0 as usize;
         if at < self.nodes.len() {
             self.nodes.set(at, Some(node));
@@ -292,7 +296,17 @@ impl Snapshot {
         }
     }
 
+    fn mark(&mut self, old: Option<&Node>, new: Option<&Node>) {
+        let mark = |node: Option<&Node>| node.and_then(|n| Some((Mark::of(&n.entry, &self.schema)?, n.id)));
+        let (before, after) = (mark(old), mark(new));
+        if before != after {
+            before.map(|m| self.marks.remove(&m));
+            after.map(|m| self.marks.insert(m));
+        }
+    }
+
     pub(super) fn remove(&mut self, node: &Node) {
+        self.mark(Some(node), None);
         self.index.update(Some(&node.entry), None, node.id, &self.schema);
         self.chains = Chains::default();
         self.dynamic.remove(&node.id);

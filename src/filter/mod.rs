@@ -8,6 +8,7 @@ mod bind;
 mod eval;
 mod parse;
 mod plain;
+mod value;
 
 pub use eval::{Subject, Truth};
 pub use parse::{ParseError, parse};

@@ -10,7 +10,8 @@ use crate::{
     access::Right,
     directory::View,
     entry::ber,
-    schema::{AttrDesc, Schema},
+    filter::{Ast, Filter},
+    schema::{AttrDesc, AttrId, Schema},
 };
 
 /// Which attributes a search returns (RFC 4511 4.5.1.8, RFC 3673).
@@ -20,6 +21,8 @@ pub struct Selection {
     operational: bool,
     named: Vec<AttrDesc>,
     types_only: bool,
+    /// Only values that one of these selects (RFC 3876).
+    values: Vec<Filter>,
 }
 
 impl Selection {
@@ -53,6 +56,15 @@ impl Selection {
         }
     }
 
+    /// Leaves out the values that no item of the list selects; an attribute without any goes, too.
+    pub fn keep_values(&mut self, items: &[Ast], schema: &Schema) {
+        self.values = items.iter().map(|item| Filter::bind(item, schema)).collect();
+    }
+
+    fn keeps(&self, desc: &AttrDesc, value: &[u8], schema: &Schema) -> bool {
+        self.values.is_empty() || self.values.iter().any(|item| item.selects_value(desc, value, schema))
+    }
+
     fn wants(&self, desc: &AttrDesc, schema: &Schema) -> bool {
         let group = if schema.attribute(desc.id).is_operational() { self.operational } else { self.user };
         group || self.named.iter().any(|n| schema.is_subtype(desc.id, n.id) && n.options_cover(&desc.options))
@@ -66,7 +78,8 @@ impl Selection {
 
     /// True if the stored attribute list can go out as it is.
     fn takes_all_of(&self, view: &View<'_>) -> bool {
-        self.user && !self.types_only && view.node.entry.slots().iter().all(|s| self.goes_out_whole(&s.desc, view))
+        let as_stored = self.user && !self.types_only && self.values.is_empty();
+        as_stored && view.node.entry.slots().iter().all(|s| self.goes_out_whole(&s.desc, view))
     }
 }
 
@@ -112,16 +125,23 @@ pub fn selected(scratch: &mut Vec<u8>, view: &View<'_>, selection: &Selection) {
         if gathered || !selection.wants(&slot.desc, schema) || !view.may(Some(slot.desc.id), Right::Read) {
             continue;
         }
-        if selection.types_only {
-            ber::push_attribute(scratch, &schema.spell(&slot.desc), std::iter::empty());
-        } else {
-            scratch.extend_from_slice(entry.element(slot));
+        let kept = |value: &&[u8]| selection.keeps(&slot.desc, value, schema);
+        match (selection.values.is_empty(), selection.types_only) {
+            (true, false) => scratch.extend_from_slice(entry.element(slot)),
+            (true, true) => ber::push_attribute(scratch, &schema.spell(&slot.desc), std::iter::empty()),
+            (false, types_only) => {
+                let values: Vec<&[u8]> = entry.slot_values(slot).filter(kept).collect();
+                if !values.is_empty() {
+                    let shown = if types_only { &[] } else { values.as_slice() };
+                    ber::push_attribute(scratch, &schema.spell(&slot.desc), shown.iter().copied());
+                }
+            }
         }
     }
     attributes(scratch, &computed(view, selection), view, selection.types_only);
 }
 
-type Computed = Vec<(crate::schema::AttrId, Vec<Vec<u8>>)>;
+type Computed = Vec<(AttrId, Vec<Vec<u8>>)>;
 
 /// The values of computed attributes that are asked for and may be read.
 fn computed(view: &View<'_>, selection: &Selection) -> Computed {
@@ -130,11 +150,15 @@ fn computed(view: &View<'_>, selection: &Selection) -> Computed {
     }
     let schema = &view.snapshot.schema;
     let is_new = |id| !view.node.entry.has(id) || view.gathers(id);
-    let wanted = |id: &crate::schema::AttrId| {
-        selection.wants(&AttrDesc::plain(*id), schema) && view.may(Some(*id), Right::Read) && is_new(*id)
-    };
+    let wanted =
+        |id: &AttrId| selection.wants(&AttrDesc::plain(*id), schema) && view.may(Some(*id), Right::Read) && is_new(*id);
     let list = view.computed_attributes().into_iter().filter(wanted);
-    list.map(|id| (id, view.computed(id))).filter(|(_, values)| !values.is_empty()).collect()
+    let kept = |id: AttrId| {
+        let mut values = view.computed(id);
+        values.retain(|v| selection.keeps(&AttrDesc::plain(id), v, schema));
+        (id, values)
+    };
+    list.map(kept).filter(|(_, values)| !values.is_empty()).collect()
 }
 
 fn attributes(out: &mut Vec<u8>, computed: &Computed, view: &View<'_>, types_only: bool) {

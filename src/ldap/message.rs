@@ -1,8 +1,6 @@
 //! Requests as sessions handle them. Unlike the wire crate's types these keep assertion values
 //! and passwords as bytes, since neither need be UTF-8.
 
-#![allow(dead_code, reason = "the search controls that use it come next")]
-
 use crate::filter::Ast;
 use ldap3_proto::proto::{LdapAddRequest, LdapCompareRequest, LdapModifyDNRequest, LdapModifyRequest};
 

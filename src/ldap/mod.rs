@@ -1,6 +1,7 @@
 //! LDAPv3 on the wire (RFC 4511): listeners, sessions, operations. Turns messages into questions
 //! to the directory and its answers into messages; decides nothing about entries.
 
+mod bounds;
 pub mod client;
 mod codec;
 mod controls;
@@ -20,6 +21,7 @@ mod session;
 mod state;
 pub mod tls;
 
+pub use bounds::BoundsRule;
 pub use controls::Offered;
 pub use listener::{Listeners, run};
 
@@ -35,6 +37,8 @@ pub struct Options {
     pub admin: Admin,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: Arc<Limits>,
+    /// Other limits for some; the first that speaks of an identity counts.
+    pub bounds: Vec<BoundsRule>,
     /// The controls that clients may use.
     pub controls: Offered,
     /// Whether LDAPv2 binds are taken, for clients that know nothing newer.

@@ -1,8 +1,6 @@
 //! Responses as bytes (RFC 4511 section 4). Put together here and not by the wire crate, which
 //! knows neither every result code nor controls of every kind.
 
-#![allow(dead_code, reason = "the search controls that use it come next")]
-
 use super::{
     message::{Control, Kind},
     result::LdapResult,

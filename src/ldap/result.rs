@@ -98,9 +98,14 @@ pub fn success() -> LdapResult {
 pub fn of(error: &Error) -> LdapResult {
     let matched = match error {
         Error::NoSuchObject { matched } => matched.clone().unwrap_or_default(),
+        Error::Referral { matched, .. } => matched.clone(),
         _ => String::new(),
     };
-    LdapResult { matched, ..result(code(error), error.to_string()) }
+    let referral = match error {
+        Error::Referral { uris, .. } => uris.clone(),
+        _ => Vec::new(),
+    };
+    LdapResult { matched, referral, ..result(code(error), error.to_string()) }
 }
 
 pub fn code(error: &Error) -> Code {
@@ -130,6 +135,8 @@ pub fn code(error: &Error) -> Code {
         },
         Error::TooLarge { .. } => Code::AdminLimitExceeded,
         Error::Access { .. } => Code::InsufficientAccessRights,
+        Error::Referral { .. } => Code::Referral,
+        Error::Alias(_) => Code::AliasProblem,
         Error::AssertionFailed => Code::AssertionFailed,
         Error::Unwilling(_) => Code::UnwillingToPerform,
         Error::Unavailable | Error::NoSpace => Code::Unavailable,

@@ -3,6 +3,7 @@
 
 use super::{
     Shared,
+    bounds::{self, Bounds},
     codec::{Broken, Codec, Frame},
     controls::{self, Controls},
     message::{Control, Kind, Message, Request},
@@ -30,6 +31,7 @@ pub struct Session {
     peer: String,
     secure: bool,
     identity: Arc<Identity>,
+    bounds: Arc<Bounds>,
     state: Arc<State>,
     operations: u64,
 }
@@ -74,13 +76,20 @@ impl Session {
         let connection = shared.next_connection.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(conn = connection, peer, secure, "connected");
         let (identity, state) = (Arc::new(Identity::Anonymous), Arc::default());
-        Session { shared, connection, peer, secure, identity, state, operations: 0 }
+        let bounds = bounds::of(&identity, &shared.options.limits, &shared.options.bounds);
+        Session { shared, connection, peer, secure, identity, bounds, state, operations: 0 }
     }
 
     /// After StartTLS the client starts anew (RFC 4513 section 3.1.5).
     pub fn became_secure(&mut self) {
         self.secure = true;
-        self.identity = Arc::new(Identity::Anonymous);
+        self.become_identity(Identity::Anonymous);
+    }
+
+    fn become_identity(&mut self, identity: Identity) {
+        let options = &self.shared.options;
+        self.bounds = bounds::of(&identity, &options.limits, &options.bounds);
+        self.identity = Arc::new(identity);
     }
 
     pub async fn run<S>(&mut self, stream: S, stop: &CancellationToken) -> Ended<S>
@@ -126,7 +135,7 @@ impl Session {
                 }
             }
             // Requests that have come already are taken before more is read.
-            while reading && work.has_room(limits.in_flight, self.state.standing().len()) {
+            while reading && work.has_room(self.bounds.in_flight, self.state.standing().len()) {
                 codec.limit = match *self.identity {
                     Identity::Anonymous => limits.message_bytes_anonymous,
                     _ => limits.message_bytes,
@@ -161,7 +170,7 @@ impl Session {
                 }
                 return Next::Close;
             }
-            let may_read = reading && work.has_room(limits.in_flight, self.state.standing().len());
+            let may_read = reading && work.has_room(self.bounds.in_flight, self.state.standing().len());
             tokio::select! {
                 biased;
                 event = pipe.next(may_read) => match event {
@@ -173,7 +182,7 @@ impl Session {
                     self.ended(&done, work);
                 }
                 () = work.outbox.filled(), if pipe.is_drained() => {}
-                () = tokio::time::sleep(Duration::from_secs(limits.idle_secs)), if limits.idle_secs > 0 && at_rest => {
+                () = tokio::time::sleep(Duration::from_secs(self.bounds.idle_secs)), if self.bounds.idle_secs > 0 && at_rest => {
                     notice(&work.outbox, Code::Unavailable, "the connection was idle for too long");
                     return Next::Close;
                 }
@@ -195,6 +204,7 @@ impl Session {
             outbox: Arc::clone(&work.outbox),
             state: Arc::clone(&self.state),
             identity: Arc::clone(&self.identity),
+            bounds: Arc::clone(&self.bounds),
             secure: self.secure,
             id,
             controls: Controls::default(),
@@ -298,9 +308,9 @@ impl Session {
         self.state.pages().clear();
         if let Request::Bind { version, name, auth } = request {
             // Whatever comes of it, the old identity is gone.
-            self.identity = Arc::new(Identity::Anonymous);
+            self.become_identity(Identity::Anonymous);
             let (identity, done) = ops::bind::bind(&call, version, &name, auth).await;
-            self.identity = Arc::new(identity);
+            self.become_identity(identity);
             self.log(&done);
             return Next::Go;
         }

@@ -289,8 +289,14 @@ impl Compiler {
             cn: attr("cn"),
             sn: attr("sn"),
             uid: attr("uid"),
+            reference: attr("ref"),
+            subtree_specification: attr("subtreeSpecification"),
+            aliased_object_name: attr("aliasedObjectName"),
             top: ClassId::new(0),
             extensible_object: ClassId::new(0),
+            alias: ClassId::new(0),
+            referral: ClassId::new(0),
+            subentry: ClassId::new(0),
             inet_org_person: ClassId::new(0),
         };
         let mut class = |name: &str| {
@@ -303,6 +309,9 @@ impl Compiler {
         known.top = class("top");
         known.extensible_object = class("extensibleObject");
         known.inet_org_person = class("inetOrgPerson");
+        known.alias = class("alias");
+        known.referral = class("referral");
+        known.subentry = class("subentry");
         for name in &missing {
             self.fault(Path::new("schemas/ldap"), name.as_str(), "must be defined: the server itself uses it");
         }

@@ -161,6 +161,11 @@ impl Rule {
         }
     }
 
+    /// True if normal forms of the rule have an order that means something.
+    pub fn sorts(&self) -> bool {
+        matches!(self.usage, Use::Equality | Use::Ordering) && self.form != Form::FirstComponent
+    }
+
     /// The normal form of a value, or `None` if it is no value for this rule, in which case an
     /// assertion with it is Undefined.
     pub fn normalize<'a>(&self, value: &'a [u8], schema: &Schema) -> Option<Normal<'a>> {

@@ -66,8 +66,14 @@ pub struct Known {
     pub cn: AttrId,
     pub sn: AttrId,
     pub uid: AttrId,
+    pub reference: AttrId,
+    pub subtree_specification: AttrId,
+    pub aliased_object_name: AttrId,
     pub top: ClassId,
     pub extensible_object: ClassId,
+    pub alias: ClassId,
+    pub referral: ClassId,
+    pub subentry: ClassId,
     pub inet_org_person: ClassId,
 }
 
@@ -127,6 +133,14 @@ impl Schema {
     pub fn spell(&self, desc: &AttrDesc) -> SmolStr {
         let name = &self.attribute(desc.id).name;
         if desc.options.is_empty() { name.clone() } else { SmolStr::new(format!("{name};{}", desc.options)) }
+    }
+
+    /// True for attributes whose values the server makes itself. Two operational ones are stored
+    /// as clients write them (RFC 3296 section 2.2, RFC 3672 section 2.3).
+    pub fn is_kept_by_server(&self, id: AttrId) -> bool {
+        let k = &self.known;
+        let written = [k.object_class, k.reference, k.subtree_specification];
+        self.attribute(id).is_operational() && !written.contains(&id)
     }
 
     /// True for attributes whose values are hashed at rest and never returned.

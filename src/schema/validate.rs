@@ -201,10 +201,11 @@ impl Schema {
     fn check_values(&self, attr: &Attr, classes: &BTreeSet<ClassId>, list: &mut Vec<Violation>) {
         let attribute = self.attribute(attr.desc.id);
         let name = self.spell(&attr.desc);
-        if attribute.is_operational() {
-            if attr.desc.id != self.known.object_class {
-                list.push(Violation::new(Fault::NoUserModification, "", &name, "usage", "is kept by the server"));
-            }
+        if self.is_kept_by_server(attr.desc.id) {
+            list.push(Violation::new(Fault::NoUserModification, "", &name, "usage", "is kept by the server"));
+            return;
+        }
+        if attr.desc.id == self.known.object_class {
             return;
         }
         if attr.desc.has_range() {

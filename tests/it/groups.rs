@@ -11,7 +11,7 @@ use vestibule::{
     access::{Access, Identity, RuleDef},
     clock,
     directory::{
-        self, Directory, GroupOptions, Identities, Op, Relations, Scope, Search, Snapshot, Step, View, Writer,
+        self, Directory, GroupOptions, Identities, Op, Relations, Scope, Search, Snapshot, Step, View, Visit, Writer,
         default_indexes,
     },
     dn::Dn,
@@ -136,13 +136,14 @@ fn number(dn: &str) -> Option<u8> {
 fn by_plan(snapshot: &Arc<Snapshot>, directory: &Directory, text: &str) -> BTreeSet<u8> {
     let filter = Filter::bind(&filter::parse(text).unwrap(), &snapshot.schema);
     let grants = directory.access.grants(&Identity::Anonymous);
-    let search = Search { base: Dn::parse(SUFFIX).unwrap(), scope: Scope::Subordinates, filter };
+    let search =
+        Search { base: Dn::parse(SUFFIX).unwrap(), scope: Scope::Subordinates, filter, visit: Visit::default() };
     let mut hits = search.begin(Arc::clone(snapshot), &grants).unwrap();
     let mut found = BTreeSet::new();
     loop {
         match hits.step(&grants) {
             Step::Found(node) => assert!(found.insert(number(&snapshot.dn_text(&node)).unwrap())),
-            Step::Passed => {}
+            Step::Passed | Step::Reference(_) => {}
             Step::End => return found,
         }
     }

@@ -54,7 +54,7 @@ class Server:
     """One server process on free ports, with a folder of its own."""
 
     def __init__(self, folder, release="automatic", access=None, limits="{}", flags=(), log_format="text",
-                 env=None):
+                 env=None, extra=""):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.config = self.folder / "vestibule.yml"
@@ -66,7 +66,7 @@ class Server:
         (self.folder / "targets").mkdir(parents=True, exist_ok=True)
         (self.folder / "certs").mkdir(exist_ok=True)
         access = access or REPO / "config" / "access.yml"
-        self.config.write_text(CONFIG.format(repo=REPO, access=access, release=release, limits=limits))
+        self.config.write_text(CONFIG.format(repo=REPO, access=access, release=release, limits=limits) + extra)
 
     @property
     def env(self):

@@ -2,13 +2,11 @@
 //! operations, and how their values are read. What it lists is advertised; what is not listed, or
 //! switched off, is refused if it is critical and ignored if it is not.
 
-#![allow(dead_code, reason = "the search controls that use it come next")]
-
 mod proxied;
 mod read;
 
 pub use proxied::effective;
-pub use read::{Deref, Paged, SortKey, Vlv};
+pub use read::{Deref, Paged, Place, SortKey, Vlv};
 
 use super::ops::{PersistentSearch, SyncRequest};
 use super::{
@@ -177,4 +175,16 @@ static SUPPORTED: &[Spec] = &[
     Spec { oid: "2.16.840.1.113730.3.4.3", name: "persistent-search", on: SEARCH, read: read::persistent },
     // RFC 5805.
     Spec { oid: "1.3.6.1.1.21.2", name: "transaction", on: WRITES, read: read::transaction },
+    // RFC 3672.
+    Spec { oid: "1.3.6.1.4.1.4203.1.10.1", name: "subentries", on: SEARCH, read: read::subentries },
+    // RFC 2696.
+    Spec { oid: PAGED, name: "paged-results", on: SEARCH, read: read::paged },
+    // RFC 2891.
+    Spec { oid: "1.2.840.113556.1.4.473", name: "sort", on: SEARCH, read: read::sort },
+    // draft-ietf-ldapext-ldapv3-vlv-09.
+    Spec { oid: "2.16.840.1.113730.3.4.9", name: "virtual-list-view", on: SEARCH, read: read::vlv },
+    // RFC 3876.
+    Spec { oid: "1.2.826.0.1.3344810.2.3", name: "matched-values", on: SEARCH, read: read::matched_values },
+    // draft-masarati-ldap-deref.
+    Spec { oid: DEREF, name: "dereference", on: SEARCH, read: read::deref },
 ];

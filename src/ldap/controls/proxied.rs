@@ -3,7 +3,7 @@
 
 use crate::{
     access::{Identity, Right},
-    directory::{Directory, Scope, Search, Snapshot, Step, View},
+    directory::{Directory, Scope, Search, Snapshot, Step, View, Visit},
     dn::Dn,
     filter::{Ast, Filter},
     ldap::{
@@ -57,14 +57,14 @@ pub fn effective(
 fn by_user(user: &str, directory: &Directory, snapshot: &Arc<Snapshot>) -> Option<Dn> {
     let filter = Filter::bind(&Ast::Equal(SmolStr::new_static("uid"), user.as_bytes().to_vec()), &snapshot.schema);
     let grants = directory.access.grants(&Identity::Server);
-    let search = Search { base: snapshot.suffix.clone(), scope: Scope::Subtree, filter };
+    let search = Search { base: snapshot.suffix.clone(), scope: Scope::Subtree, filter, visit: Visit::default() };
     let mut hits = search.begin(Arc::clone(snapshot), &grants).ok()?;
     let mut only = None;
     loop {
         match hits.step(&grants) {
             Step::Found(_) if only.is_some() => return None,
             Step::Found(node) => only = Some(node),
-            Step::Passed => {}
+            Step::Passed | Step::Reference(_) => {}
             Step::End => break,
         }
     }

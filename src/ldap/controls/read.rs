@@ -1,7 +1,5 @@
 //! The values of controls, each as its specification writes it. `None` is a malformed value.
 
-#![allow(dead_code, reason = "the search controls that use it come next")]
-
 use super::{Asked, Controls};
 use crate::ldap::{
     codec::OTHER_DEPTH,

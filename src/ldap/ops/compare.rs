@@ -3,7 +3,7 @@
 use super::{Call, Done, bind};
 use crate::{
     access::Right,
-    directory::{Error, View},
+    directory::{Error, UriScope, View},
     dn::Dn,
     filter::{Filter, Subject},
     ldap::{
@@ -24,8 +24,12 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     let directory = &call.shared.options.directory;
     let snapshot = directory.read();
     let schema = &snapshot.schema;
-    let key = schema.dn_key(&Dn::parse(&request.dn)?);
+    let dn = Dn::parse(&request.dn)?;
+    let key = schema.dn_key(&dn);
     let grants = directory.access.grants(&call.identity);
+    if !call.controls.manage_dsa_it {
+        snapshot.require_here(&dn, &key, UriScope::None, &grants)?;
+    }
     let made_up = rootdse::at(call, &snapshot, &key);
     let node = match &made_up {
         Some(node) => node,

@@ -1,7 +1,5 @@
 //! The operations: each takes a request, asks the directory, and sends the answer.
 
-#![allow(dead_code, reason = "the search controls that use it come next")]
-
 pub mod bind;
 mod compare;
 mod extended;
@@ -17,6 +15,7 @@ pub use transaction::Transactions;
 
 use super::{
     Shared,
+    bounds::Bounds,
     controls::Controls,
     message::{Control, Kind, Request},
     outbox::Outbox,
@@ -41,6 +40,7 @@ pub struct Call {
     pub state: Arc<State>,
     /// Who asks; another than who is bound under proxied authorization.
     pub identity: Arc<Identity>,
+    pub bounds: Arc<Bounds>,
     /// TLS, or a local socket.
     pub secure: bool,
     pub id: i32,

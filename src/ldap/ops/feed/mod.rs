@@ -17,7 +17,7 @@ use super::{
     search::{Limits, below_root},
 };
 use crate::{
-    directory::{Change, Error, Hits, Interest, Node, Scope, Search, Snapshot, Step, View},
+    directory::{Change, Error, Hits, Interest, Node, Scope, Search, Snapshot, Step, View, Visit},
     dn::Dn,
     entry::ber,
     filter::Filter,
@@ -112,7 +112,7 @@ impl Feed<'_> {
         let filter = Filter::bind(&request.filter, schema);
         let interest = Arc::new(Interest::new(&base, scope, filter.clone(), schema));
         let grants = call.shared.options.directory.access.grants(&call.identity);
-        let hits = Search { base, scope, filter }.begin(Arc::clone(snapshot), &grants)?;
+        let hits = Search { base, scope, filter, visit: Visit::default() }.begin(Arc::clone(snapshot), &grants)?;
         Ok(Wanted { hits, interest, limits: Limits::new(call, request) })
     }
 
@@ -126,7 +126,7 @@ impl Feed<'_> {
         loop {
             match hits.step(&grants) {
                 Step::End => return Ok(()),
-                Step::Passed => {}
+                Step::Passed | Step::Reference(_) => {}
                 Step::Found(_) if limits.entries.is_some_and(|max| self.sent >= max) => {
                     return Err(Stop::With(result::result(
                         Code::SizeLimitExceeded,

@@ -1,0 +1,218 @@
+//! The way of found entries to the client: one by one, within the limits, with turns for the other
+//! requests of the connection.
+
+use super::deref;
+use crate::{
+    access::Grants,
+    directory::{Hits, Node, Snapshot, Step, View},
+    ldap::{
+        encode::{self, Selection},
+        message::SearchRequest,
+        ops::Call,
+        reply::Reply,
+        result::{self, Code, LdapResult},
+    },
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Candidates looked at before abandon, time and the other requests get their turn.
+pub const STRIDE: usize = 256;
+/// Bytes gathered before they go to the outbox.
+const CHUNK: usize = 32 << 10;
+
+/// Where entries come from.
+pub struct Source {
+    /// Found already, and not sent yet.
+    ahead: Option<Arc<Node>>,
+    supply: Supply,
+}
+
+enum Supply {
+    /// As they are found.
+    Hits(Box<Hits>),
+    /// A list that is known whole.
+    List { snapshot: Arc<Snapshot>, nodes: std::vec::IntoIter<Arc<Node>> },
+}
+
+impl Source {
+    pub fn hits(hits: Hits) -> Self {
+        Source { ahead: None, supply: Supply::Hits(Box::new(hits)) }
+    }
+
+    pub fn list(snapshot: Arc<Snapshot>, nodes: Vec<Arc<Node>>) -> Self {
+        Source { ahead: None, supply: Supply::List { snapshot, nodes: nodes.into_iter() } }
+    }
+
+    pub fn step(&mut self, grants: &Grants<'_>) -> Step {
+        if let Some(node) = self.ahead.take() {
+            return Step::Found(node);
+        }
+        match &mut self.supply {
+            Supply::Hits(hits) => hits.step(grants),
+            Supply::List { nodes, .. } => nodes.next().map_or(Step::End, Step::Found),
+        }
+    }
+
+    /// Puts an entry back; it comes first again.
+    pub fn put_back(&mut self, node: Arc<Node>) {
+        self.ahead = Some(node);
+    }
+
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        match &self.supply {
+            Supply::Hits(hits) => hits.snapshot(),
+            Supply::List { snapshot, .. } => snapshot,
+        }
+    }
+}
+
+/// The smaller of what the client asks for and what the server allows.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub entries: Option<usize>,
+    pub until: Option<Instant>,
+    /// Candidates that one search may look at.
+    pub candidates: Option<usize>,
+}
+
+impl Limits {
+    pub fn new(call: &Call, request: &SearchRequest) -> Self {
+        let bounds = &call.bounds;
+        let smaller = |asked: i64, allowed: u64| match (u64::try_from(asked).unwrap_or(0), allowed) {
+            (0, 0) => None,
+            (0, n) | (n, 0) => Some(n),
+            (a, b) => Some(a.min(b)),
+        };
+        let secs = smaller(request.time_limit, bounds.search_secs);
+        Limits {
+            entries: smaller(request.size_limit, bounds.search_entries as u64).map(|n| n as usize),
+            until: secs.and_then(|s| call.started.checked_add(Duration::from_secs(s))),
+            candidates: (bounds.search_candidates > 0).then_some(bounds.search_candidates),
+        }
+    }
+
+    /// Looks whether the search has to end after this many candidates; takes turns with others.
+    pub async fn check(&self, call: &Call, seen: usize) -> Option<End> {
+        if self.candidates.is_some_and(|max| seen > max) {
+            let text = "the search looks at more entries than the limit allows; use a filter on indexed attributes";
+            return Some(End::Over(result::result(Code::AdminLimitExceeded, text)));
+        }
+        if !seen.is_multiple_of(STRIDE) {
+            return None;
+        }
+        tokio::task::yield_now().await;
+        if call.interrupt.is_set() {
+            let canceled = result::result(Code::Canceled, "cancelled by the client");
+            return Some(if call.interrupt.wants_answer() { End::Over(canceled) } else { End::Abandoned });
+        }
+        if self.until.is_some_and(|t| Instant::now() > t) {
+            let text = "the search took longer than the limit allows";
+            return Some(End::Over(result::result(Code::TimeLimitExceeded, text)));
+        }
+        None
+    }
+}
+
+/// Why the delivery ended.
+pub enum End {
+    /// Nobody waits for an answer.
+    Abandoned,
+    /// The page has as many entries as were asked for.
+    Full,
+    Over(LdapResult),
+}
+
+/// What is sent of each entry, and how much.
+pub struct Delivery {
+    selection: Selection,
+    derefs: Vec<deref::Asked>,
+    limits: Limits,
+}
+
+impl Delivery {
+    pub fn new(call: &Call, request: &SearchRequest, snapshot: &Snapshot, limits: Limits) -> Self {
+        let schema = &snapshot.schema;
+        let mut selection = Selection::new(&request.attrs, request.types_only, schema);
+        if let Some(values) = &call.controls.matched_values {
+            selection.keep_values(values, schema);
+        }
+        let derefs = deref::bind(call.controls.deref.as_deref().unwrap_or_default(), schema);
+        Delivery { selection, derefs, limits }
+    }
+
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sends entries until there are no more, a limit is met, or `page` of them have gone out.
+    pub async fn send(&self, call: &Call, source: &mut Source, page: Option<usize>, sent: &mut usize) -> End {
+        let snapshot = Arc::clone(source.snapshot());
+        let grants = call.shared.options.directory.access.grants(&call.identity);
+        let (mut out, mut scratch) = (Vec::new(), Vec::new());
+        let (mut seen, mut on_page) = (0usize, 0usize);
+        let end = loop {
+            if page.is_some_and(|size| on_page >= size) {
+                break End::Full;
+            }
+            match source.step(&grants) {
+                Step::End => break End::Over(result::success()),
+                Step::Passed => {}
+                Step::Reference(uris) => {
+                    if !uris.is_empty() {
+                        Reply::reference(uris.iter().map(String::as_str)).encode(&mut out, call.id);
+                    }
+                }
+                Step::Found(_) if self.limits.entries.is_some_and(|max| *sent >= max) => {
+                    let text = "there are more entries than the limit allows";
+                    break End::Over(result::result(Code::SizeLimitExceeded, text));
+                }
+                Step::Found(node) => {
+                    self.entry(&mut out, &mut scratch, call.id, &snapshot, &node, &grants);
+                    *sent += 1;
+                    on_page += 1;
+                }
+            }
+            seen += 1;
+            if out.len() >= CHUNK {
+                call.outbox.push(&out);
+                out.clear();
+                call.outbox.room().await;
+            }
+            if let Some(end) = self.limits.check(call, seen).await {
+                break end;
+            }
+        };
+        if !out.is_empty() && !matches!(end, End::Abandoned) {
+            call.outbox.push(&out);
+        }
+        end
+    }
+
+    /// Appends the answer with one entry, as this identity may see it.
+    fn entry(
+        &self,
+        out: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+        id: i32,
+        snapshot: &Snapshot,
+        node: &Node,
+        grants: &Grants<'_>,
+    ) {
+        let open = View::unrestricted(snapshot, node);
+        if grants.everything() {
+            let controls = deref::response(&self.derefs, &open, grants);
+            return encode::entry(out, scratch, id, &open, &self.selection, &controls);
+        }
+        let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &open, &snapshot.schema);
+        let view = View::new(snapshot, node, &place);
+        let controls = deref::response(&self.derefs, &view, grants);
+        encode::entry(out, scratch, id, &view, &self.selection, &controls);
+    }
+}

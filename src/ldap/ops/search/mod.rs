@@ -1,0 +1,157 @@
+//! Search (RFC 4511 section 4.5): entries of one snapshot, within limits, stopped by abandon and
+//! cancel; as they are found, sorted, in pages, or a window of a list.
+
+mod deliver;
+mod deref;
+mod made_up;
+mod pages;
+mod sort;
+mod window;
+
+pub use pages::Pages;
+
+use super::{Call, Done};
+use crate::{
+    directory::{Error, Scope, Search, Snapshot, Subentries, View, Visit},
+    dn::Dn,
+    filter::Filter,
+    ldap::{
+        convert,
+        message::{Control, Kind, SearchRequest},
+        result::{self, Code, LdapResult},
+    },
+};
+pub use deliver::Limits;
+use deliver::{Delivery, End, Source};
+use std::sync::Arc;
+
+/// How a search ended, for the client.
+struct Ended {
+    result: LdapResult,
+    controls: Vec<Control>,
+}
+
+impl From<LdapResult> for Ended {
+    fn from(result: LdapResult) -> Self {
+        Ended { result, controls: Vec::new() }
+    }
+}
+
+pub async fn search(call: &Call, request: SearchRequest) -> Done {
+    let name = request.base.clone();
+    let mut sent = 0;
+    let ended = match run(call, &request, &mut sent).await {
+        Ok(Some(ended)) => ended,
+        // Abandoned: no answer (RFC 4511 section 4.11).
+        Ok(None) => return call.done(Kind::Abandon, Code::Success, sent, name),
+        Err(error) => result::of(&error).into(),
+    };
+    Done { entries: sent, ..call.answer_with(Kind::Search, ended.result, ended.controls, name) }
+}
+
+async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<Option<Ended>, Error> {
+    let refuse = |code, text: &str| Ok(Some(Ended::from(result::result(code, text))));
+    let Some(scope) = convert::scope(request.scope) else {
+        return refuse(Code::ProtocolError, "the scope is not one of base, one, subtree, subordinates");
+    };
+    let Some(visit) = visit(call, request) else {
+        return refuse(Code::ProtocolError, "derefAliases is not one of never, searching, finding, always");
+    };
+    let controls = &call.controls;
+    if controls.paged.is_some() && controls.vlv.is_some() {
+        return refuse(Code::UnwillingToPerform, "pages and a list view of one search exclude each other");
+    }
+    if controls.vlv.is_some() && controls.sort.is_none() {
+        return refuse(Code::SortControlMissing, "a list view needs a sorted list");
+    }
+    let snapshot = call.shared.options.directory.read();
+    let base = Dn::parse(&request.base)?;
+    let limits = Limits::new(call, request);
+    let delivery = Delivery::new(call, request, &snapshot, limits);
+    if let Some(paged) = &controls.paged
+        && !paged.cookie.is_empty()
+    {
+        return pages::go_on(call, request, paged, delivery, sent).await;
+    }
+    let filter = Filter::bind(&request.filter, &snapshot.schema);
+    if let Some(node) = made_up::at(call, &snapshot, &base, scope) {
+        return made_up::search(call, &snapshot, &node, &base, scope, &filter, delivery.selection(), sent).map(Some);
+    }
+    let (base, scope) = below_root(base, scope, &snapshot);
+    assert_base(call, &snapshot, &base)?;
+    let grants = call.shared.options.directory.access.grants(&call.identity);
+    let hits = Search { base, scope, filter, visit }.begin(Arc::clone(&snapshot), &grants)?;
+    let mut source = Source::hits(hits);
+    let mut answers = Vec::new();
+    if let Some(keys) = &controls.sort {
+        match sort::Order::new(keys, &snapshot.schema) {
+            Ok(order) => {
+                match sort::collect(call, source, &order, delivery.limits()).await? {
+                    sort::Collected::List(list) => match &controls.vlv {
+                        None => source = Source::list(Arc::clone(&snapshot), list),
+                        Some(vlv) => {
+                            answers.push(sort::response(Code::Success, None));
+                            return window::send(call, vlv, &order, (snapshot, list), delivery, answers, sent).await;
+                        }
+                    },
+                    sort::Collected::Stopped(end) => return Ok(end.map(Ended::from)),
+                }
+                answers.push(sort::response(Code::Success, None));
+            }
+            Err((code, attribute)) if controls.sort_critical || controls.vlv.is_some() => {
+                let text = format!("{attribute}: the list cannot be sorted by it");
+                let result = result::result(Code::UnavailableCriticalExtension, text);
+                return Ok(Some(Ended { result, controls: vec![sort::response(code, Some(&attribute))] }));
+            }
+            Err((code, attribute)) => answers.push(sort::response(code, Some(&attribute))),
+        }
+    }
+    if let Some(paged) = &controls.paged {
+        return pages::begin(call, request, paged, source, delivery, answers, sent).await;
+    }
+    Ok(match delivery.send(call, &mut source, None, sent).await {
+        End::Abandoned => None,
+        End::Full => Some(result::success().into()),
+        End::Over(result) => Some(Ended { result, controls: answers }),
+    })
+}
+
+/// A search below the root goes to the one naming context.
+pub(super) fn below_root(base: Dn, scope: Scope, snapshot: &Snapshot) -> (Dn, Scope) {
+    match (base.is_root(), scope) {
+        (false, scope) => (base, scope),
+        (true, Scope::One) => (snapshot.suffix.clone(), Scope::Base),
+        (true, _) => (snapshot.suffix.clone(), Scope::Subtree),
+    }
+}
+
+/// How aliases, referral objects and subentries are taken.
+fn visit(call: &Call, request: &SearchRequest) -> Option<Visit> {
+    let (deref_below, deref_base) = match request.deref {
+        0 => (false, false),
+        1 => (true, false),
+        2 => (false, true),
+        3 => (true, true),
+        _ => return None,
+    };
+    let subentries = match call.controls.subentries {
+        Some(true) => Subentries::Only,
+        Some(false) | None => Subentries::Never,
+    };
+    Some(Visit { deref_base, deref_below, refer: !call.controls.manage_dsa_it, subentries })
+}
+
+/// The assertion of a search is about its base (RFC 4528 section 3).
+fn assert_base(call: &Call, snapshot: &Snapshot, base: &Dn) -> Result<(), Error> {
+    let Some(ast) = &call.controls.assertion else { return Ok(()) };
+    let grants = call.shared.options.directory.access.grants(&call.identity);
+    let key = snapshot.schema.dn_key(base);
+    let node = snapshot.find(&key).ok_or_else(|| snapshot.no_such_object(&key, &grants))?;
+    let open = View::unrestricted(snapshot, node);
+    let place = grants.at(&key, node.entry.uuid, &open, &snapshot.schema);
+    if place.is_blind() {
+        return Err(Error::NoSuchObject { matched: None });
+    }
+    let holds = Filter::bind(ast, &snapshot.schema).matches(&View::new(snapshot, node, &place), &snapshot.schema);
+    if holds { Ok(()) } else { Err(Error::AssertionFailed) }
+}
