@@ -57,7 +57,7 @@ fn assertion(
     let bound = target(attr, schema).and_then(|mut target| {
         let rule = pick(schema.attribute(*target.attrs.first()?))?;
         target.rule = Some(rule);
-        let key = rule.normalize(value, schema)?.into_owned();
+        let key = rule.assertion(value, schema)?.into_owned();
         Some(make(target, key))
     });
     bound.unwrap_or(Filter::Undefined)
@@ -75,11 +75,10 @@ fn extensible(name: Option<&str>, attr: Option<&str>, value: &[u8], dn: bool, sc
         (None, Some(target)) => target.rule?,
         (None, None) => return None,
     };
-    let key = rule.normalize(value, schema)?.into_owned();
+    let key = rule.assertion(value, schema)?.into_owned();
     match bound {
-        // What Active Directory has beside the rules of X.500 is for the attribute types of its own
-        // syntax only; elsewhere the assertion is Undefined (RFC 4511 4.5.1.7.7).
-        Some(target) if rule.is_foreign() && !rule.applies_to(first(&target, schema)?) => None,
+        // A rule that is not for values of this syntax makes the assertion Undefined (RFC 4511 4.5.1.7.7).
+        Some(target) if !rule.applies_to(first(&target, schema)?) => None,
         Some(target) if rule.form == Form::InChain => Some(Filter::InChain(target, key)),
         // A chain needs an attribute to follow.
         None if rule.form == Form::InChain => None,

@@ -134,12 +134,7 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
 impl Rule {
     /// True if an extensible match may name the rule.
     pub fn is_for_values(&self) -> bool {
-        matches!(self.usage, Use::Equality | Use::Extensible) && self.form != Form::FirstComponent
-    }
-
-    /// True if no attribute type names the rule as its own.
-    pub fn is_foreign(&self) -> bool {
-        self.usage == Use::Extensible
+        self.usage != Use::Substrings && self.form != Form::FirstComponent
     }
 
     /// True if the rule can be used with values of the attribute type (RFC 4512 4.1.4).
@@ -147,7 +142,19 @@ impl Rule {
         match self.form {
             Form::BitAnd | Form::BitOr => attribute.syntax == Syntax::Integer,
             Form::InChain => matches!(attribute.syntax, Syntax::Dn | Syntax::NameAndOptionalUid),
-            _ => [attribute.equality, attribute.ordering, attribute.substr].contains(&Some(self)),
+            _ if [attribute.equality, attribute.ordering, attribute.substr].contains(&Some(self)) => true,
+            _ => self.fits(attribute.syntax),
+        }
+    }
+
+    /// True if values of the syntax are of the rule's own kind of value; strings of letters are of
+    /// one kind (RFC 4517 4.2.11).
+    fn fits(&self, syntax: Syntax) -> bool {
+        use Syntax::*;
+        match self.syntax {
+            DirectoryString => matches!(syntax, DirectoryString | PrintableString | CountryString | TelephoneNumber),
+            SubstringAssertion => false,
+            own => own == syntax,
         }
     }
 
@@ -157,6 +164,8 @@ impl Rule {
         match self.form {
             Form::BitAnd => bits().is_some_and(|(value, mask)| value & mask == mask),
             Form::BitOr => bits().is_some_and(|(value, mask)| value & mask != 0),
+            // An ordering rule asks whether the value comes before (RFC 4517 4.2.3 and others).
+            _ if self.usage == Use::Ordering => self.normalize(value, schema).is_some_and(|n| *n < *assertion),
             _ => self.normalize(value, schema).is_some_and(|normal| *normal == *assertion),
         }
     }
@@ -170,6 +179,17 @@ impl Rule {
     /// assertion with it is Undefined.
     pub fn normalize<'a>(&self, value: &'a [u8], schema: &Schema) -> Option<Normal<'a>> {
         self.form.normalize(value, Part::Whole, schema)
+    }
+
+    /// The normal form of what a client asserts: `None`, and the assertion Undefined, if it is not of
+    /// the rule's syntax (RFC 4511 4.5.1.7) or names a class or type that the schema does not have
+    /// (RFC 4517 4.2.26).
+    pub fn assertion<'a>(&self, value: &'a [u8], schema: &Schema) -> Option<Normal<'a>> {
+        let unknown = |text| syntax::is_descr(text) && !schema.is_named(text);
+        if !self.syntax.accepts(value, schema) || (self.form == Form::Oid && unknown(text(value)?)) {
+            return None;
+        }
+        self.normalize(value, schema)
     }
 
     /// The normal form of a substring assertion.

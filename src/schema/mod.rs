@@ -126,7 +126,10 @@ impl Schema {
         }
         // A secret under an option would be a second one that nobody sees.
         let plain_only = self.is_secret(id) || self.attribute(id).is_operational() || id == self.known.object_class;
-        if plain_only { None } else { AttrDesc::with_options(id, options) }
+        let desc = if plain_only { None } else { AttrDesc::with_options(id, options) }?;
+        // The binary option is for values that are BER in themselves (RFC 4522 section 3).
+        let is_binary = desc.options.split(';').any(|o| o == "binary");
+        (!is_binary || self.attribute(id).syntax.is_ber()).then_some(desc)
     }
 
     /// The description as answers spell it: canonical name, then options.

@@ -95,7 +95,7 @@ impl Syntax {
                 bits.is_none_or(|b| is_bit_string(b.as_bytes())) && self::Dn::parse(name).is_ok()
             }),
             BitString => is_bit_string(value),
-            Oid => text(value).is_some_and(|t| is_oid(t) || is_descr(t)) || schema.is_named(value),
+            Oid => text(value).is_some_and(|t| is_oid(t) || is_descr(t) || schema.is_named(t)),
             Uuid => text(value).is_some_and(|t| t.len() == 36 && uuid::Uuid::try_parse(t).is_ok()),
             Audio | Binary | Certificate | CertificateList | CertificatePair | FaxImage | Jpeg | OctetString
             | SupportedAlgorithm => true,
@@ -117,9 +117,18 @@ impl Syntax {
     }
 }
 
+impl Syntax {
+    /// True if values are BER encodings (RFC 4523 section 2, and Binary for what came before it).
+    pub fn is_ber(self) -> bool {
+        use Syntax::*;
+        matches!(self, Certificate | CertificateList | CertificatePair | SupportedAlgorithm | Binary)
+    }
+}
+
 impl Schema {
-    fn is_named(&self, value: &[u8]) -> bool {
-        text(value).is_some_and(|t| self.class_id(t).is_some() || self.attr_id(t).is_some())
+    /// True if the text names a class, an attribute type or a rule.
+    pub(super) fn is_named(&self, text: &str) -> bool {
+        self.class_id(text).is_some() || self.attr_id(text).is_some() || super::rule(text).is_some()
     }
 }
 

@@ -62,7 +62,7 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
         let text = format!("{}: it has no equality rule", attribute.name);
         return Ok(result::result(Code::InappropriateMatching, text));
     };
-    let Some(wanted) = rule.normalize(&request.val, schema) else {
+    let Some(wanted) = rule.assertion(&request.val, schema) else {
         let text = format!("{} (syntax): expected {}", attribute.name, attribute.syntax.desc());
         return Ok(result::result(Code::InvalidAttributeSyntax, text));
     };
