@@ -86,8 +86,9 @@ fn parent<'a>(context: &Context<'a>, key: &DnKey) -> Result<Option<&'a Arc<Node>
 }
 
 /// The values of the RDN are put in where they are missing; each must be an attribute type with
-/// an equality rule (RFC 4512 section 2.3.1).
-pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &Schema) -> Vec<Violation> {
+/// an equality rule (RFC 4512 section 2.3.1). A value that is not of the type's syntax makes it no
+/// name (RFC 4511 appendix A.2, invalidDNSyntax).
+pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &Schema) -> Result<Vec<Violation>, Error> {
     let mut faults = Vec::new();
     for ava in rdn.avas() {
         let Some(id) = schema.attr_id(&ava.attr) else {
@@ -95,6 +96,9 @@ pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &Schema) -> V
             continue;
         };
         let attribute = schema.attribute(id);
+        if !attribute.syntax.accepts(&ava.value, schema) {
+            return Err(Error::NameSyntax { attr: attribute.name.to_string(), syntax: attribute.syntax.desc() });
+        }
         if attribute.equality.is_none() || attribute.is_operational() || schema.is_secret(id) {
             faults.push(Violation::new(Fault::NotAllowed, "", &attribute.name, "naming", "cannot be part of a name"));
         } else if !draft.holds(id, &ava.value, schema) {
@@ -104,7 +108,7 @@ pub(super) fn put_rdn_values(draft: &mut Draft, rdn: &Rdn, schema: &Schema) -> V
             }
         }
     }
-    faults
+    Ok(faults)
 }
 
 /// The attributes of a request with those of its name and the superclasses, and what is wrong
@@ -135,7 +139,7 @@ pub(super) fn draft(
             return Err(Error::TooLarge { what: "attributes" });
         }
     }
-    faults.extend(put_rdn_values(&mut draft, rdn, schema));
+    faults.extend(put_rdn_values(&mut draft, rdn, schema)?);
     draft.complete_classes(schema);
     Ok((draft, faults))
 }

@@ -13,6 +13,8 @@ pub enum Error {
     NotLeaf,
     #[error("invalid DN: {0}")]
     InvalidDn(#[from] crate::dn::ParseError),
+    #[error("invalid DN: {attr} (syntax): expected {syntax}")]
+    NameSyntax { attr: String, syntax: &'static str },
     #[error("the name is outside of the suffix {suffix}")]
     OutsideSuffix { suffix: String },
     #[error("{attr} (naming): {reason}")]

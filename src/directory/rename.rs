@@ -51,7 +51,7 @@ pub(super) fn plan(
     if delete_old {
         remove_old_values(&mut draft, node, new_rdn, schema);
     }
-    let faults = put_rdn_values(&mut draft, new_rdn, schema);
+    let faults = put_rdn_values(&mut draft, new_rdn, schema)?;
     if !faults.is_empty() {
         return Err(Error::Violations(Violations::new(faults)));
     }

@@ -1,7 +1,9 @@
 //! One immutable state of the directory. Parts are persistent collections: the writer changes a
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
-use super::{EntryId, Error, View, chain::Chains, groups::Groups, index::Index, marks::Mark, member_url::MemberUrl};
+use super::{
+    EntryId, Error, SUBSCHEMA, View, chain::Chains, groups::Groups, index::Index, marks::Mark, member_url::MemberUrl,
+};
 use crate::{
     access::{Grants, Right},
     clock::Timestamp,
@@ -139,6 +141,10 @@ impl Snapshot {
             let view = View::unrestricted(self, node);
             grants.at(&self.dn_key_of(node), node.entry.uuid, &view, &self.schema).allows(None, Right::Read)
         };
+        // The root DSE and the schema are there, and not to be written (RFC 4512 5.1 and 4.2).
+        if key.is_root() || self.schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key) {
+            return Error::Unwilling("the server itself keeps this entry");
+        }
         Error::NoSuchObject { matched: self.nearest(key).filter(readable).map(|n| self.dn_text(n)) }
     }
 

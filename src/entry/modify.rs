@@ -2,7 +2,7 @@
 //! is checked by the caller, once, at the end.
 
 use super::Draft;
-use crate::schema::{Attr, AttrDesc, Schema};
+use crate::schema::{Attr, AttrDesc, Schema, Syntax};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -37,7 +37,9 @@ pub enum ModError {
     NoValueGiven(String),
     #[error("{0}: it has no equality rule, so that single values cannot be compared; delete or replace it as a whole")]
     NoEquality(String),
-    #[error("{0}: increment needs one integer as its value and integers to add it to")]
+    #[error("{0}: increment needs exactly one value")]
+    NotOneValue(String),
+    #[error("{0}: increment needs an integer as its value and integers to add it to")]
     NotInteger(String),
 }
 
@@ -83,7 +85,7 @@ impl Draft {
                 }
                 Ok(())
             }
-            ModKind::Increment => self.increment(change, &name),
+            ModKind::Increment => self.increment(change, schema, &name),
         }
     }
 
@@ -144,10 +146,14 @@ impl Draft {
         Ok(())
     }
 
-    fn increment(&mut self, change: &Modification, name: &dyn Fn() -> String) -> Result<(), ModError> {
+    fn increment(&mut self, change: &Modification, schema: &Schema, name: &dyn Fn() -> String) -> Result<(), ModError> {
         let wrong = || ModError::NotInteger(name());
         let number = |v: &Vec<u8>| std::str::from_utf8(v).ok()?.parse::<i64>().ok();
-        let [by] = change.values.as_slice() else { return Err(wrong()) };
+        // RFC 4525 section 3: one value, and an attribute of numbers.
+        let [by] = change.values.as_slice() else { return Err(ModError::NotOneValue(name())) };
+        if schema.attribute(change.attr.id).syntax != Syntax::Integer {
+            return Err(wrong());
+        }
         let by = number(by).ok_or_else(wrong)?;
         let held = self.get_mut(&change.attr).ok_or_else(|| ModError::NoAttribute(name()))?;
         for value in &mut held.values {

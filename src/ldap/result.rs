@@ -113,7 +113,7 @@ pub fn code(error: &Error) -> Code {
         Error::NoSuchObject { .. } | Error::OutsideSuffix { .. } => Code::NoSuchObject,
         Error::AlreadyExists => Code::EntryAlreadyExists,
         Error::NotLeaf => Code::NotAllowedOnNonLeaf,
-        Error::InvalidDn(_) => Code::InvalidDnSyntax,
+        Error::InvalidDn(_) | Error::NameSyntax { .. } => Code::InvalidDnSyntax,
         Error::Naming { .. } => Code::NamingViolation,
         Error::NotAllowedOnRdn { .. } => Code::NotAllowedOnRdn,
         Error::StructuralClassChange { .. } => Code::ObjectClassModsProhibited,
@@ -121,7 +121,7 @@ pub fn code(error: &Error) -> Code {
         Error::Modification(error) => match error {
             ModError::ValueExists(_) | ModError::ValueTwice(_) => Code::AttributeOrValueExists,
             ModError::NoAttribute(_) | ModError::NoValue(_) => Code::NoSuchAttribute,
-            ModError::NoValueGiven(_) => Code::ProtocolError,
+            ModError::NoValueGiven(_) | ModError::NotOneValue(_) => Code::ProtocolError,
             ModError::NoEquality(_) => Code::InappropriateMatching,
             ModError::NotInteger(_) => Code::ConstraintViolation,
         },

@@ -20,6 +20,11 @@ use smol_str::SmolStr;
 
 pub async fn extended(call: &Call, name: &str, value: Option<Vec<u8>>) -> Done {
     match name {
+        // RFC 4532 section 2.1.
+        rootdse::WHO_AM_I if value.is_some() => {
+            let result = result::result(Code::ProtocolError, "who am I takes no value");
+            respond(call, &result, None, "who am I")
+        }
         rootdse::WHO_AM_I => respond(call, &result::success(), Some(call.identity.authzid().as_bytes()), "who am I"),
         rootdse::PASSWORD_MODIFY => match password_modify(call, value.as_deref()).await {
             Ok(generated) => respond(call, &result::success(), generated.as_deref(), "password modify"),
