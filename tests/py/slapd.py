@@ -1,0 +1,82 @@
+"""A private slapd in a folder of its own, on a free port of the loopback."""
+
+import socket
+import subprocess
+
+import ldap
+
+from support import LIMIT_SECS, wait_for
+
+SLAPD = "/usr/sbin/slapd"
+
+CONFIG = """\
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/dyngroup.schema
+include {folder}/own.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload sssvlv
+moduleload dynlist
+pidfile {folder}/slapd.pid
+database mdb
+suffix "{suffix}"
+rootdn "{admin}"
+rootpw "{password}"
+directory {folder}/data
+maxsize 268435456
+dbnosync
+overlay sssvlv
+overlay dynlist
+dynlist-attrset groupOfURLs memberURL member
+"""
+
+
+class Slapd:
+    """The reference server: OpenLDAP of the distribution, without any rule of its own."""
+
+    def __init__(self, folder, suffix, admin, password, schema=""):
+        self.folder = folder
+        (folder / "data").mkdir(parents=True)
+        (folder / "own.schema").write_text(schema)
+        self.config = folder / "slapd.conf"
+        self.config.write_text(CONFIG.format(folder=folder, suffix=suffix, admin=admin, password=password))
+        self.admin, self.password = admin, password
+        self.process = None
+
+    def load(self, text):
+        subprocess.run(["/usr/sbin/slapadd", "-q", "-f", self.config], input=text.encode(), check=True, timeout=LIMIT_SECS)
+
+    def start(self):
+        # slapd cannot choose a port and tell it: this one was free a moment ago.
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.uri = f"ldap://127.0.0.1:{free.getsockname()[1]}"
+        log = open(self.folder / "slapd.log", "wb")
+        # With a debug level it stays in the foreground.
+        self.process = subprocess.Popen([SLAPD, "-f", self.config, "-h", self.uri, "-d", "0"], stdout=log, stderr=log)
+        log.close()
+        wait_for(self._answers, "slapd answers")
+        return self
+
+    def _answers(self):
+        assert self.process.poll() is None, (self.folder / "slapd.log").read_text()
+        try:
+            ldap.initialize(self.uri).simple_bind_s()
+        except ldap.SERVER_DOWN:
+            return False
+        return True
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(LIMIT_SECS)
+
+    def connect(self, who=None, password=None):
+        connection = ldap.initialize(self.uri)
+        connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
+        connection.set_option(ldap.OPT_NETWORK_TIMEOUT, LIMIT_SECS)
+        connection.set_option(ldap.OPT_TIMEOUT, LIMIT_SECS)
+        connection.set_option(ldap.OPT_REFERRALS, 0)
+        connection.simple_bind_s(who or self.admin, password or self.password)
+        return connection

@@ -1,0 +1,225 @@
+"""The same searches and writes to OpenLDAP's slapd and to this server. Every difference is listed
+here with the clause that says who is right; one that no longer occurs must leave the list."""
+
+import dataclasses
+import re
+
+import ldap
+import pytest
+from ldap.controls import LDAPControl
+from ldap.extop import ExtendedRequest
+
+from differential_accepted import ACCEPTED
+from differential_content import SLAPD_SCHEMA, WORK, data, ldif, record, work
+from differential_searches import BINDS, COMPARES, SEARCHES
+from differential_writes import HERE, WRITES
+from slapd import Slapd
+from support import ADMIN, ADMIN_PASSWORD, LIMIT_SECS, SUFFIX, Server
+
+SCOPES = {"base": 0, "one": 1, "sub": 2, "children": 3}
+# Values that differ from server to server by their nature; that they are there is compared.
+OWN_VALUES = {"subschemasubentry"}
+SUPERCLASSES = {
+    "inetorgperson": "organizationalperson person", "organizationalperson": "person", "groupofurls": "", "extensibleobject": "",
+    "2.16.840.1.113730.3.2.2": "organizationalperson person",
+}
+# Never shown by this server (RFC 4519 2.41 asks for protection); test_access.py has its cases.
+SECRET = "userpassword"
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One answer, as far as it can be compared."""
+
+    type: int
+    code: int
+    matched: object
+    entries: frozenset = frozenset()
+    more: object = None
+
+    def __str__(self):
+        return f"{self.code}/{len(self.entries)}" if self.entries else str(self.code)
+
+
+def dn_form(text):
+    """RDNs as sets of type and value: no difference between ways to escape."""
+    try:
+        return tuple(frozenset((t.lower(), v) for t, v, _ in rdn) for rdn in ldap.dn.str2dn(text))
+    except ldap.DECODING_ERROR:
+        return text
+
+
+def superclasses_too(classes):
+    """slapd keeps the classes as they were sent, and this server adds their superclasses at once
+    (RFC 4512 3.3). The cases that ask for nothing else are in the list; elsewhere it would hide
+    what else may differ."""
+    classes = {c.decode().lower() for c in classes}
+    for above in [c for c in classes for c in SUPERCLASSES.get(c, "").split()]:
+        classes.add(above)
+    return classes | {"top"}
+
+
+def entry_form(dn, attributes):
+    values = []
+    for name, found in attributes.items():
+        name = name.lower()
+        if name == SECRET:
+            continue
+        if name in OWN_VALUES:
+            found = [b"of its own"]
+        if name in {"manager", "member", "owner", "seealso", "entrydn", "creatorsname", "modifiersname", "roleoccupant", "secretary"}:
+            found = [dn_form(v.decode()) for v in found]
+        if name == "objectclass" and len(attributes) > 1:
+            found = superclasses_too(found)
+        values.append((name, frozenset(found), len(found)))
+    return dn_form(dn), frozenset(values)
+
+
+class Side:
+    """One of the two servers."""
+
+    def __init__(self, connect):
+        self._connect = connect
+        self.connection = connect()
+
+    def answer(self, send, *args):
+        """Sends one request and reads all of its answer."""
+        entries, more = set(), []
+        try:
+            number = send(*args)
+            while True:
+                kind, found, _, _ = self.connection.result3(number, all=0, timeout=LIMIT_SECS)
+                for dn, attributes in found or []:
+                    if dn is None:
+                        more += attributes
+                    else:
+                        entries.add(entry_form(dn, attributes))
+                if kind not in (ldap.RES_SEARCH_ENTRY, ldap.RES_SEARCH_REFERENCE):
+                    return Seen(kind, 0, (), frozenset(entries), tuple(sorted(more)))
+        except ldap.LDAPError as error:
+            told = error.args[0]
+            assert told["result"] > 0, f"refused by the client itself: {error}"
+            if told["result"] == ldap.SIZELIMIT_EXCEEDED.errnum:
+                # Which ones come is free.
+                entries = range(len(entries))
+            return Seen(told["msgtype"], told["result"], dn_form(told.get("matched", "")), frozenset(entries), tuple(sorted(more)))
+
+    def search(self, base, scope, filter, attrs, sizelimit=0, timelimit=-1, typesonly=0, control=None):
+        controls = [LDAPControl(*control)] if control else None
+        return self.answer(
+            self.connection.search_ext, base, SCOPES.get(scope, scope), filter, attrs, typesonly, controls, None, timelimit, sizelimit)
+
+    def compare(self, dn, attribute, value):
+        return self.answer(self.connection.compare_ext, dn, attribute, value)
+
+    def bind(self, dn, password):
+        """On a connection of its own; what the bind made of it is asked for too."""
+        other = Side(self._connect)
+        other.connection.simple_bind_s(ADMIN, ADMIN_PASSWORD)
+        seen = other.answer(other.connection.simple_bind, dn, password)
+        who = other.connection.whoami_s()
+        return dataclasses.replace(seen, more=dn_form(who.removeprefix("dn:")))
+
+    def step(self, here, kind, name, *rest):
+        full = name[:-1] if name.endswith("|") else f"{name},{here}" if name else here
+        fill = lambda values: None if values is None else [v if isinstance(v, bytes) else v.replace(HERE, here).encode() for v in values]
+        c = self.connection
+        if kind == "add":
+            return self.answer(c.add_ext, full, [(n, fill(v)) for n, v in rest[0]])
+        if kind == "modify":
+            return self.answer(c.modify_ext, full, [(op, n, fill(v)) for op, n, v in rest[0]])
+        if kind == "rename":
+            new, above, delete_old = rest
+            above = above and (above[:-1] if above.endswith("|") else f"{above},{here}") if above != "" else here
+            return self.answer(c.rename, full, new, above, int(delete_old))
+        if kind == "delete":
+            return self.answer(c.delete_ext, full, [LDAPControl(*rest[0])] if rest else None)
+        if kind == "extended":
+            return self.answer(c.extop, ExtendedRequest(name, rest[0]))
+        if kind == "passwd":
+            return self.answer(c.passwd, full, *rest)
+        assert kind == "bind", kind
+        return self.bind(full, *rest)
+
+    def write(self, branch, steps):
+        here = f"ou={branch},{WORK}"
+        seen = [self.step(here, *step) for step in steps]
+        left = self.search(here, "sub", "(objectClass=*)", ["*", "structuralObjectClass"])
+        return *seen, left
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    """Both servers with the same content."""
+    folder = tmp_path_factory.mktemp("differential")
+    top = record(SUFFIX, "organization", "dcObject", o="Example", dc="example")
+    content = [*data(), *work(branch(n) for n in WRITES)]
+    theirs = Slapd(folder / "slapd", SUFFIX, ADMIN, ADMIN_PASSWORD, SLAPD_SCHEMA)
+    theirs.load(ldif([top, *content]))
+    ours = Server(folder / "ours", flags=["--no-demo"])
+    theirs.start()
+    try:
+        ours.start()
+        # Over LDAP, so that the entries have a creator.
+        ours.add(ldif(content)).ok()
+        yield Side(ours.connect), Side(theirs.connect)
+        assert ours.stop() == 0
+    finally:
+        theirs.stop()
+
+
+def branch(name):
+    """A write case's name as the value of an ou."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name)
+
+
+def cases():
+    for name, *rest in SEARCHES:
+        base, scope, filter, attrs, more = rest
+        yield name, lambda side, a=(base, scope, filter, attrs), m=more: (side.search(*a, **m),)
+    for name, asked in COMPARES.items():
+        yield f"compare {name}", lambda side, a=asked: (side.compare(*a),)
+    for name, asked in BINDS.items():
+        yield f"bind {name}", lambda side, a=asked: (side.bind(*a),)
+    for name, steps in WRITES.items():
+        yield name, lambda side, a=(branch(name), steps): side.write(*a)
+
+
+CASES = dict(cases())
+OPERATIONS = len(SEARCHES) + len(COMPARES) + len(BINDS) + sum(map(len, WRITES.values()))
+
+
+def told(seen):
+    return " ".join(map(str, seen))
+
+
+def difference(ours, theirs):
+    """The first that is not the same, in full."""
+    for one, other in zip(ours, theirs, strict=True):
+        if one != other:
+            return dataclasses.replace(one, entries=one.entries - other.entries), dataclasses.replace(other, entries=other.entries - one.entries)
+    return None
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_answer(sides, name):
+    ours, theirs = (CASES[name](side) for side in sides)
+    if name in ACCEPTED:
+        listed = ACCEPTED[name]
+        assert ours != theirs, "no difference any more: strike it from the list"
+        assert (told(ours), told(theirs)) == (listed.ours, listed.theirs)
+    else:
+        assert ours == theirs, f"ours {told(ours)}, slapd's {told(theirs)}: {difference(ours, theirs)}"
+
+
+def test_the_list_names_cases_and_clauses():
+    assert set(ACCEPTED) <= set(CASES)
+    for name, listed in ACCEPTED.items():
+        assert re.search(r"RFC \d{4} \S*\d|draft-", listed.clause), f"{name}: no clause"
+
+
+def test_the_count(capsys):
+    assert len(CASES) == len(SEARCHES) + len(COMPARES) + len(BINDS) + len(WRITES), "a name stands for two cases"
+    assert OPERATIONS >= 300
+    with capsys.disabled():
+        print(f"\ndifferential: {OPERATIONS} operations in {len(CASES)} cases, {len(CASES) - len(ACCEPTED)} equal, {len(ACCEPTED)} listed")
