@@ -109,8 +109,6 @@ CLIENTS = {
     # made from one.
     "jndi": lambda: ["java", *JAVA_OPTIONS, str(DRIVERS / "Jndi.java")],
 }
-# What the server does not know yet.
-LATER = {"attributes_of_class"}
 # What a library has no call for.
 CANNOT = {
     "net_ldap": set(),
@@ -175,7 +173,7 @@ def runs(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("client, name", [(c, n) for c in CLIENTS for n in CASES if n not in CANNOT[c] | LATER])
+@pytest.mark.parametrize("client, name", [(c, n) for c in CLIENTS for n in CASES if n not in CANNOT[c]])
 def test_case(runs, client, name):
     run = runs(client)
     expected = OTHERWISE[client].get(name, CASES[name])
@@ -186,4 +184,4 @@ def test_case(runs, client, name):
 def test_every_case_is_asked_for(runs, client):
     run = runs(client)
     assert run.ended == 0, run.err
-    assert set(run.seen) - {"client"} - LATER == set(CASES) - CANNOT[client] - LATER
+    assert set(run.seen) - {"client"} == set(CASES) - CANNOT[client]
