@@ -8,6 +8,7 @@ mod carry;
 mod chain;
 mod change;
 mod content;
+mod csn;
 mod delete;
 mod error;
 mod follow;
@@ -32,6 +33,7 @@ mod writer;
 
 pub use change::{Change, ChangeKind};
 pub use content::Content;
+pub use csn::Csn;
 pub use error::Error;
 pub use follow::{Interest, News, Notice, news, notice};
 pub use groups::{GroupOptions, Groups};
@@ -162,8 +164,6 @@ pub struct Directory {
     journal_start: Arc<AtomicU64>,
     healthy: Arc<AtomicBool>,
     rows: Mutex<HashMap<SmolStr, Vec<Row>>>,
-    /// Made with the store, and kept by it.
-    pub store_id: Uuid,
     pub access: Arc<Access>,
     pub limits: Arc<Limits>,
 }
@@ -196,7 +196,6 @@ impl Directory {
             journal_start: Arc::clone(&journal_start),
             healthy: Arc::clone(&healthy),
             rows: Mutex::new(opened.rows),
-            store_id: opened.store_id,
             access: Arc::clone(&options.access),
             limits: Arc::clone(&options.limits),
         };

@@ -19,7 +19,6 @@ pub(super) struct Opened {
     pub cursors: HashMap<SmolStr, u64>,
     /// The lowest journal number that is kept.
     pub journal_start: u64,
-    pub store_id: Uuid,
 }
 
 pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Error> {
@@ -54,7 +53,8 @@ pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Er
     let mut snapshot = Snapshot::empty(schema, options.suffix.clone(), groups, index, info.head);
     place(records, &mut snapshot)?;
     snapshot.head_time = head_time(disk, info.head)?;
-    Ok(Opened { snapshot, rows, cursors, journal_start: info.first_log, store_id: info.store_id })
+    snapshot.store_id = info.store_id;
+    Ok(Opened { snapshot, rows, cursors, journal_start: info.first_log })
 }
 
 /// The time of the last journal record.

@@ -2,7 +2,8 @@
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
 use super::{
-    EntryId, Error, SUBSCHEMA, View, chain::Chains, groups::Groups, index::Index, marks::Mark, member_url::MemberUrl,
+    Csn, EntryId, Error, SUBSCHEMA, View, chain::Chains, groups::Groups, index::Index, marks::Mark,
+    member_url::MemberUrl,
 };
 use crate::{
     access::{Grants, Right},
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub head: u64,
     /// Time of that record.
     pub head_time: Timestamp,
+    /// Made with the store, and kept by it.
+    pub store_id: Uuid,
     nodes: imbl::Vector<Option<Arc<Node>>>,
     by_uuid: imbl::HashMap<Uuid, EntryId>,
     children: imbl::OrdMap<(EntryId, RdnKey), EntryId>,
@@ -70,6 +73,7 @@ impl Snapshot {
             suffix,
             head,
             head_time: Timestamp::default(),
+            store_id: Uuid::nil(),
             nodes: imbl::Vector::new(),
             by_uuid: imbl::HashMap::new(),
             children: imbl::OrdMap::new(),
@@ -81,6 +85,11 @@ impl Snapshot {
             marks: imbl::OrdSet::new(),
             root: None,
         }
+    }
+
+    /// The last journal record that is in this state.
+    pub fn csn(&self) -> Csn {
+        Csn { number: self.head, time: self.head_time }
     }
 
     pub fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 //! under access rules. The one place that knows the values of operational attributes.
 
 use super::{
-    Node, Snapshot,
+    Csn, Node, Snapshot,
     groups::{Depth, Membership},
     identity,
 };
@@ -109,6 +109,12 @@ impl<'s> View<'s> {
             one(operational.structural.to_string())
         } else if attr == known.subschema_subentry {
             one(SUBSCHEMA.to_owned())
+        } else if attr == known.entry_csn {
+            // A report of a target shows in the time of the sync alone.
+            let time = operational.modified.max(operational.synced.unwrap_or_default());
+            one(Csn { number: operational.changed, time }.text(self.snapshot.store_id))
+        } else if attr == known.context_csn && self.node.parent.is_none() {
+            one(self.snapshot.csn().text(self.snapshot.store_id))
         } else if attr == known.has_subordinates {
             boolean(self.snapshot.has_children(self.node.id))
         } else if attr == known.num_subordinates {
@@ -144,6 +150,8 @@ impl<'s> View<'s> {
             k.modifiers_name,
             k.structural_object_class,
             k.subschema_subentry,
+            k.entry_csn,
+            k.context_csn,
             k.has_subordinates,
             k.num_subordinates,
             k.member_of,

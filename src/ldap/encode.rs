@@ -23,6 +23,7 @@ pub struct Selection {
     types_only: bool,
     /// Only values that one of these selects (RFC 3876).
     values: Vec<Filter>,
+    own_content: bool,
 }
 
 impl Selection {
@@ -65,8 +66,23 @@ impl Selection {
         self.values.is_empty() || self.values.iter().any(|item| item.selects_value(desc, value, schema))
     }
 
+    /// For a feed: all operational attributes, but for those that change without a change to the
+    /// entry. Nobody would tell the client that they did.
+    pub fn of_own_content(self) -> Self {
+        Selection { own_content: true, ..self }
+    }
+
     fn wants(&self, desc: &AttrDesc, schema: &Schema) -> bool {
-        let group = if schema.attribute(desc.id).is_operational() { self.operational } else { self.user };
+        let known = &schema.known;
+        let group = match schema.attribute(desc.id).is_operational() {
+            true if [known.has_subordinates, known.num_subordinates, known.member_of, known.context_csn]
+                .contains(&desc.id) =>
+            {
+                self.operational && !self.own_content
+            }
+            true => self.operational,
+            false => self.user,
+        };
         group || self.named.iter().any(|n| schema.is_subtype(desc.id, n.id) && n.options_cover(&desc.options))
     }
 

@@ -286,6 +286,8 @@ impl Compiler {
             init_state: attr("vestibuleInitState"),
             missing: attr("vestibuleMissing"),
             last_sync: attr("vestibuleLastSync"),
+            entry_csn: attr("entryCSN"),
+            context_csn: attr("contextCSN"),
             cn: attr("cn"),
             sn: attr("sn"),
             uid: attr("uid"),

@@ -63,6 +63,8 @@ pub struct Known {
     pub init_state: AttrId,
     pub missing: AttrId,
     pub last_sync: AttrId,
+    pub entry_csn: AttrId,
+    pub context_csn: AttrId,
     pub cn: AttrId,
     pub sn: AttrId,
     pub uid: AttrId,

@@ -100,7 +100,7 @@ impl Feed<'_> {
             )));
         }
         let schema = &snapshot.schema;
-        self.selection = Selection::new(&request.attrs, request.types_only, schema);
+        self.selection = Selection::new(&request.attrs, request.types_only, schema).of_own_content();
         let Some(scope) = convert::scope(request.scope) else {
             return Err(Stop::With(result::result(Code::ProtocolError, "there is no such scope")));
         };

@@ -2,12 +2,12 @@
 
 use super::{
     Feed, Stop,
-    cookie::{Cookie, Point},
+    cookie::Cookie,
     left_behind,
     wire::{self, State},
 };
 use crate::{
-    directory::{Change, Error, Interest, News, Snapshot, news},
+    directory::{Change, Csn, Error, Interest, News, Snapshot, news},
     ldap::{
         message::{Control, SearchRequest},
         result::{self, Code},
@@ -35,7 +35,7 @@ pub(super) async fn run(
 ) -> Result<Vec<Control>, Stop> {
     let directory = &feed.call.shared.options.directory;
     let snapshot = directory.read();
-    let store = directory.store_id;
+    let store = snapshot.store_id;
     let held = asked.cookie.as_ref().map(|bytes| Cookie::parse(bytes, store));
     let client = Client { cookie: held.unwrap_or_default(), store };
     let wanted = feed.begin(request, &snapshot)?;
@@ -79,7 +79,7 @@ struct Client {
 impl Client {
     /// The cookie of a state; an empty journal has none.
     fn cookie(&self, snapshot: &Snapshot) -> Option<Vec<u8>> {
-        let point = Point { number: snapshot.head, time: snapshot.head_time };
+        let point = snapshot.csn();
         (point.number > 0).then(|| self.cookie.at(point, self.store))
     }
 }
@@ -87,7 +87,7 @@ impl Client {
 /// The changes after a point, or `None` if it is not a point of this journal, or is too old.
 async fn changes_since(
     feed: &Feed<'_>,
-    point: Option<Point>,
+    point: Option<Csn>,
     now: &Snapshot,
 ) -> Result<Option<Vec<(u64, Change)>>, Stop> {
     let directory = &feed.call.shared.options.directory;
