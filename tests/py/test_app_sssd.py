@@ -7,7 +7,7 @@ from support import PEOPLE, SUFFIX, person
 
 SSSD = """\
 [sssd]
-services = nss, pam
+services = nss, pam, ssh
 domains = campus
 
 [nss]
@@ -84,6 +84,38 @@ def test_groups_in_groups(machine, campus):
     finally:
         for dn in (outer, inner, f"uid=sss-deep,{PEOPLE}"):
             campus.delete(dn).ok()
+
+
+def test_a_larger_group_is_read_in_one_search(machine, campus):
+    """From ten members on SSSD has them dereferenced with the group, where the server offers it."""
+    logins = [f"sss-many{n:02}" for n in range(25)]
+    group = f"cn=sss-many,{GROUPS}"
+    numbers = {"gidNumber": "20100", "homeDirectory": "/h", "classes": ["posixAccount"]}
+    people = [person(login, uidNumber=str(20030 + n), **numbers) for n, login in enumerate(logins)]
+    members = "".join(f"member: uid={login},{PEOPLE}\n" for login in logins)
+    campus.add("\n".join(people)).ok()
+    campus.add(f"dn: {group}\nobjectClass: groupOfNames\nobjectClass: posixGroup\n"
+               f"cn: sss-many\ngidNumber: 20310\n{members}").ok()
+    try:
+        before = campus.log().count('op="search"')
+        line = machine.must("getent", "group", "sss-many")
+        assert sorted(line.strip().split(":")[3].split(",")) == logins
+        assert campus.log().count('op="search"') - before < len(logins)
+    finally:
+        for dn in [group, *(f"uid={login},{PEOPLE}" for login in logins)]:
+            campus.delete(dn).ok()
+
+
+def test_ssh_keys(machine, campus):
+    """sshd asks for the keys of a user by AuthorizedKeysCommand."""
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA0vP8RbOyZIHbVOcYpYvSUHWRqCNkJwJq3iYh0kGqbK deep@key"
+    campus.add(person("sss-keys", classes=["posixAccount", "ldapPublicKey"], uidNumber="20022", gidNumber="20100",
+                      homeDirectory="/h", sshPublicKey=key)).ok()
+    try:
+        assert machine.must("sss_ssh_authorizedkeys", "sss-keys").split()[:2] == key.split()[:2]
+        assert machine.must("sss_ssh_authorizedkeys", "clerk") == ""
+    finally:
+        campus.delete(f"uid=sss-keys,{PEOPLE}").ok()
 
 
 def login(machine, user, password):
