@@ -134,8 +134,8 @@ nisNetgroupTriple: (Host,m0,example)
 
 
 @pytest.mark.parametrize("filter, names", [
-    # Numbers compare as numbers.
-    ("(uidNumber=40)", {"m1"}), ("(uidNumber=040)", {"m1"}), ("(uidNumber=x)", set()),
+    # Numbers compare as numbers; 040 is not one (RFC 4517 3.3.16).
+    ("(uidNumber=40)", {"m1"}), ("(uidNumber=040)", set()), ("(uidNumber=x)", set()),
     ("(uidNumber>=40)", {"m1", "m2"}), ("(uidNumber<=40)", {"m0", "m1"}), ("(&(uidNumber>=6)(uidNumber<=299))", {"m1"}),
     ("(&(uidNumber=*)(!(uidNumber=5)))", {"m1", "m2"}),
     ("(gidNumber=40)", {"m0", "m1", "m2", "machines"}), ("(&(objectClass=posixGroup)(gidNumber=40))", {"machines"}),
