@@ -67,6 +67,10 @@
 //!   the asker may not read is not named; a dynamic group takes for an asker those whom its filter
 //!   finds for that asker. Inside of a memberURL only static groups are groups, so no two searches
 //!   can wait for each other.
+//! - **One update, several effects**: `directory/carry` lets references follow a delete or a rename
+//!   (`directory/references`), found by the prefix that a superior's key is in the index. Each entry
+//!   touched is a change of its own in the journal, by the one who asked. `directory/unique` looks
+//!   at every put before it is applied.
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     access::{Access, RuleDef, Who},
     auth,
-    directory::{self, Groups, Relations, can_index, default_indexes},
-    dn::Dn,
+    directory::{self, Groups, References, Relations, Unique, can_index, default_indexes},
+    dn::{Dn, DnKey},
     export::TargetOptions,
     ldap::{Admin, AdminPassword, BoundsRule, Offered},
     limits::Limits,
@@ -72,21 +72,18 @@ impl Settings {
                 faults.push(format!("{}: at indexes: '{name}' {what}", self.origin.display()));
             }
         }
-        let relations = Relations { groups: file.groups.clone() };
-        if let Err(name) = Groups::bind(&relations.groups, &schema) {
-            faults.push(format!(
-                "{}: at groups: '{name}' is not an attribute type that names members",
-                self.origin.display()
-            ));
-        }
+        let bases = identities.as_ref().map_or(&[][..], |i| &i.bases);
+        let relations = keep(self.relations(bases, &schema), &mut faults);
         let controls = Offered::without(&file.ldap.controls_off).map_err(|name| {
             let what = "is not a control that this server knows";
             anyhow!("{}: at ldap.controls_off: '{name}' {what}", self.origin.display())
         });
         let controls = keep(controls, &mut faults);
         let bounds = keep(self.bounds(&schema), &mut faults);
-        match (access, identities, targets, controls, bounds) {
-            (Some(access), Some(identities), Some(targets), Some(controls), Some(bounds)) if faults.is_empty() => {
+        match (access, identities, targets, controls, bounds, relations) {
+            (Some(access), Some(identities), Some(targets), Some(controls), Some(bounds), Some(relations))
+                if faults.is_empty() =>
+            {
                 Ok(Built {
                     suffix,
                     schema,
@@ -142,6 +139,20 @@ impl Settings {
         };
         let bases = self.file.identities.bases.iter().map(base).collect::<anyhow::Result<_>>()?;
         Ok(directory::Identities { bases, release: self.file.identities.release })
+    }
+
+    /// `bases` are those of the identities.
+    fn relations(&self, bases: &[DnKey], schema: &Schema) -> anyhow::Result<Relations> {
+        let file = &self.file;
+        let fault = |key: &str, what: String| anyhow!("{}: at {key}: {what}", self.origin.display());
+        Groups::bind(&file.groups, schema)
+            .map_err(|name| fault("groups", format!("'{name}' is not an attribute type that names members")))?;
+        Ok(Relations {
+            groups: file.groups.clone(),
+            references: References::bind(&file.references, &file.suffix, schema)
+                .map_err(|what| fault("references", what))?,
+            unique: Unique::bind(&file.unique, bases, &file.suffix, schema).map_err(|what| fault("unique", what))?,
+        })
     }
 
     /// One file `NAME.yml` each; a folder that is not there holds none.

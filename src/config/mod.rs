@@ -8,7 +8,12 @@ pub mod target;
 pub use build::{Built, Token, secret_file, write_private};
 pub use load::{Overrides, Settings, load};
 
-use crate::{directory::GroupOptions, lifecycle::Release, limits::Limits, telemetry::LogFormat};
+use crate::{
+    directory::{GroupOptions, ReferenceOptions, UniqueDef},
+    lifecycle::Release,
+    limits::Limits,
+    telemetry::LogFormat,
+};
 use serde::Deserialize;
 use smol_str::SmolStr;
 use std::{net::SocketAddr, path::PathBuf};
@@ -40,6 +45,11 @@ pub struct File {
     pub identities: Identities,
     #[serde(default)]
     pub groups: GroupOptions,
+    #[serde(default)]
+    pub references: ReferenceOptions,
+    /// Changes to the rules of uniqueness, and further ones.
+    #[serde(default)]
+    pub unique: Vec<UniqueDef>,
     /// Attributes with an index, in place of the default list.
     pub indexes: Option<Vec<SmolStr>>,
     /// Whether an empty store is filled with the demonstration university.

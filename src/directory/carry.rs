@@ -4,15 +4,18 @@
 use super::{
     Change, Content, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, delete, modify,
     plan::{Context, Effect, Plan},
-    record, rename, report,
+    record, references, rename, report,
     terms::Terms,
+    unique,
 };
 use crate::{
     access::Identity,
+    dn::{Dn, DnKey},
     filter::Plain,
     store::{Group, RecordKey},
 };
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The state that the updates of one commit leave behind, and what is to be written for it.
 pub(super) struct Work<'a> {
@@ -25,7 +28,7 @@ impl Work<'_> {
     /// All updates or none.
     pub fn carry_out(&mut self, updates: Vec<Update>) -> Result<Vec<Outcome>, Refused> {
         // A single change with a single effect cannot stop halfway: it needs no way back.
-        let simple = matches!(updates.as_slice(), [only] if has_one_effect(only));
+        let simple = matches!(updates.as_slice(), [only] if self.has_one_effect(only));
         if simple {
             return updates.into_iter().map(|u| self.update(u).map_err(Refused::from)).collect();
         }
@@ -46,6 +49,10 @@ impl Work<'_> {
     fn update(&mut self, update: Update) -> Result<Outcome, Error> {
         let Update { identity, op, terms } = update;
         let before = self.look_before(&identity, &op, &terms)?;
+        let from = match &op {
+            Op::Delete { dn } | Op::Rename { dn, .. } => Some(self.snapshot.schema.dn_key(dn)),
+            _ => None,
+        };
         let mut outcome = match op {
             Op::Delete { dn } if terms.tree => {
                 let context = self.context(&identity, &terms);
@@ -58,6 +65,9 @@ impl Work<'_> {
             }
             op => self.step(&identity, &terms, op)?,
         };
+        if let Some(from) = from {
+            self.follow(&identity, &terms, outcome.uuid, &from)?;
+        }
         outcome.before = before;
         if terms.sights.after {
             let node = self.snapshot.by_uuid(outcome.uuid).cloned();
@@ -65,6 +75,35 @@ impl Work<'_> {
             outcome.after = node.map(|node| Sight { snapshot: snapshot(), node });
         }
         Ok(outcome)
+    }
+
+    /// What refers to the old name of a deleted or renamed entry, or to one below it, follows.
+    fn follow(&mut self, identity: &Identity, terms: &Terms, uuid: Uuid, from: &DnKey) -> Result<(), Error> {
+        let now = self.snapshot.by_uuid(uuid).cloned();
+        let to = now.as_ref().map(|node| Dn::parse(&self.snapshot.dn_text(node))).transpose()?;
+        if to.as_ref().is_some_and(|to| self.snapshot.schema.dn_key(to) == *from) {
+            return Ok(());
+        }
+        if let Some(node) = &now {
+            unique::check_moved(&self.context(identity, terms), node, from)?;
+        }
+        for id in self.options.relations.references.referring(&self.snapshot, from) {
+            let plan = references::plan(&self.context(identity, terms), id, from, to.as_ref())?;
+            self.apply(plan.effect)?;
+        }
+        Ok(())
+    }
+
+    fn has_one_effect(&self, update: &Update) -> bool {
+        let schema = &self.snapshot.schema;
+        let refers =
+            |dn: &Dn| !self.options.relations.references.referring(&self.snapshot, &schema.dn_key(dn)).is_empty();
+        let single = match &update.op {
+            Op::Add { .. } | Op::Modify { .. } | Op::Report { .. } => true,
+            Op::Delete { dn } => !update.terms.tree && !refers(dn),
+            Op::Rename { .. } => false,
+        };
+        single && !update.terms.no_op
     }
 
     /// The entry as it is before the change, if the client wants to see it or asserts something
@@ -86,7 +125,8 @@ impl Work<'_> {
 
     fn step(&mut self, identity: &Identity, terms: &Terms, op: Op) -> Result<Outcome, Error> {
         let context = self.context(identity, terms);
-        let Plan { effect, outcome } = match op {
+        let is_report = matches!(op, Op::Report { .. });
+        let Plan { effect, mut outcome } = match op {
             Op::Add { dn, attrs } => {
                 let plan = add::plan(&context, &dn, attrs)?;
                 if let (Some(filter), Effect::Put { node, .. }) = (&terms.assertion, &plan.effect)
@@ -103,6 +143,17 @@ impl Work<'_> {
             }
             Op::Report { uuid, as_of, event } => report::plan(&context, uuid, as_of, event)?,
         };
+        if let Effect::Put { node, .. } = &effect
+            && !is_report
+        {
+            unique::check(&context, node)?;
+            let notes = outcome
+                .diagnostic
+                .take()
+                .into_iter()
+                .chain(context.options.relations.references.check(&context, node)?);
+            outcome.diagnostic = notes.reduce(|all, note| format!("{all}; {note}"));
+        }
         self.apply(effect)?;
         Ok(outcome)
     }
@@ -149,15 +200,6 @@ impl Work<'_> {
         self.snapshot.head += 1;
         self.snapshot.head_time = change.time;
     }
-}
-
-fn has_one_effect(update: &Update) -> bool {
-    let single = match update.op {
-        Op::Add { .. } | Op::Modify { .. } | Op::Report { .. } => true,
-        Op::Delete { .. } => !update.terms.tree,
-        Op::Rename { .. } => true,
-    };
-    single && !update.terms.no_op
 }
 
 fn stored(node: &Node, work: &Snapshot) -> Vec<u8> {

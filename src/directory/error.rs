@@ -27,6 +27,10 @@ pub enum Error {
     Violations(#[from] Violations),
     #[error("{0}")]
     Modification(#[from] ModError),
+    #[error("{attr} (unique, rule '{rule}'): {}", held_by(.holder))]
+    NotUnique { attr: String, rule: String, holder: Option<String> },
+    #[error("{attr} (references): {lost} of its values name no entry")]
+    NoReferent { attr: String, lost: usize },
     #[error("{attr}: {fault}")]
     Axis { attr: String, fault: lifecycle::Fault },
     #[error("vestibuleState: {0}")]
@@ -61,6 +65,13 @@ fn no_such_object(matched: &Option<String>) -> &'static str {
     match matched {
         Some(_) => "no such entry; the nearest that exists is named as matched DN",
         None => "no such entry",
+    }
+}
+
+fn held_by(holder: &Option<String>) -> String {
+    match holder {
+        Some(dn) => format!("{dn} holds this value"),
+        None => "another entry holds this value".to_owned(),
     }
 }
 

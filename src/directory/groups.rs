@@ -75,6 +75,24 @@ impl Groups {
         self.attributes.first().copied()
     }
 
+    /// What to write in place of memberOf with these values, for the client that tried.
+    pub(super) fn where_to_write(&self, values: &[Vec<u8>], snapshot: &Snapshot) -> String {
+        let schema = &snapshot.schema;
+        let name = |id: AttrId| schema.attribute(id).name.as_str();
+        let usual = self.shown().map_or("member", name);
+        let mut places = Vec::new();
+        for value in values {
+            let text = String::from_utf8_lossy(value);
+            let group = schema.dn_value_key(&text).and_then(|key| snapshot.find(&key));
+            let held = group.and_then(|group| self.attributes.iter().find(|attr| group.entry.has(**attr)));
+            places.push(format!("'{}' of {text}", held.map_or(usual, |attr| name(*attr))));
+        }
+        match places.as_slice() {
+            [] => format!("change '{usual}' of the groups instead"),
+            _ => format!("change {} instead", places.join(" and ")),
+        }
+    }
+
     /// What the entry says of its dynamic members.
     pub(super) fn urls(&self, entry: &crate::entry::Entry, schema: &Schema) -> Vec<MemberUrl> {
         let values = self.url.into_iter().flat_map(|id| entry.values(id));

@@ -150,18 +150,20 @@ pub(super) fn advance(
 }
 
 /// Violations of attributes that only the server may write.
-pub(super) fn server_kept(attrs: impl Iterator<Item = AttrId>, schema: &Schema) -> Vec<Violation> {
+pub(super) fn server_kept<'a>(
+    attrs: impl Iterator<Item = (AttrId, &'a [Vec<u8>])>,
+    snapshot: &Snapshot,
+) -> Vec<Violation> {
+    let schema = &snapshot.schema;
     attrs
-        .filter(|id| schema.is_kept_by_server(*id) && !is_axis(*id, schema))
-        .map(|id| {
+        .filter(|(id, _)| schema.is_kept_by_server(*id) && !is_axis(*id, schema))
+        .map(|(id, values)| {
             let name = &schema.attribute(id).name;
-            Violation::new(
-                crate::schema::Fault::NoUserModification,
-                "",
-                name,
-                "NO-USER-MODIFICATION",
-                "is kept by the server",
-            )
+            let message = match id == schema.known.member_of {
+                true => format!("is kept by the server; {}", snapshot.groups.where_to_write(values, snapshot)),
+                false => "is kept by the server".to_owned(),
+            };
+            Violation::new(crate::schema::Fault::NoUserModification, "", name, "NO-USER-MODIFICATION", message)
         })
         .collect()
 }

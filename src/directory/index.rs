@@ -163,6 +163,13 @@ impl Index {
         with_uid.take_while(|(key, _)| key.starts_with(&prefix)).for_each(|(_, posting)| out.extend(posting.ids()));
     }
 
+    /// The entries with a value that names this entry or one below it.
+    pub fn within(&self, attr: AttrId, name: &[u8], out: &mut BTreeSet<EntryId>) {
+        let Some(map) = self.map(attr) else { return };
+        let from = map.range::<_, [u8]>((Bound::Included(name), Bound::Unbounded));
+        from.take_while(|(key, _)| key.starts_with(name)).for_each(|(_, posting)| posting.add_to(out));
+    }
+
     /// The maps of all attribute types of the target; `None` if one has no index, or one whose
     /// keys are in another form than the assertion.
     pub fn maps_of(&self, target: &Target, schema: &Schema) -> Option<Vec<&Postings>> {

@@ -21,6 +21,7 @@ mod modify;
 mod open;
 mod plan;
 mod record;
+mod references;
 mod relax;
 mod rename;
 mod report;
@@ -28,6 +29,7 @@ mod search;
 mod secrets;
 mod snapshot;
 mod terms;
+mod unique;
 mod view;
 mod writer;
 
@@ -40,9 +42,11 @@ pub use groups::{GroupOptions, Groups};
 pub use index::{can_index, default_indexes};
 pub use marks::UriScope;
 pub use record::VERSION as RECORD_VERSION;
+pub use references::{Check, ReferenceOptions, References};
 pub use search::{Hits, Scope, Search, Step, Subentries, Visit};
 pub use snapshot::{Node, Snapshot};
 pub use terms::{Outcome, Refused, Sight, Sights, Terms, Update};
+pub use unique::{Unique, UniqueDef};
 pub use view::{SUBSCHEMA, View};
 
 use crate::{
@@ -97,6 +101,8 @@ pub struct Options {
 #[derive(Clone, Debug, Default)]
 pub struct Relations {
     pub groups: GroupOptions,
+    pub references: References,
+    pub unique: Vec<Unique>,
 }
 
 /// Which entries are identities, and how they are released.

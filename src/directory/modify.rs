@@ -24,7 +24,7 @@ pub(super) fn plan(
     context.require_sight(node)?;
     let (changes, mut faults) = bind_changes(changes, schema);
     context.require_write(node, changes.iter().map(|c| c.attr.id))?;
-    faults.extend(identity::server_kept(changes.iter().map(|c| c.attr.id), schema));
+    faults.extend(identity::server_kept(changes.iter().map(|c| (c.attr.id, c.values.as_slice())), context.base));
     if !faults.is_empty() {
         return Err(Error::Violations(Violations::new(faults)));
     }

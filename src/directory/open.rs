@@ -1,6 +1,6 @@
 //! From the store's records to the first snapshot.
 
-use super::{Change, EntryId, Error, Node, Options, Row, Snapshot, groups::Groups, index::Index, record};
+use super::{Change, EntryId, Error, Node, Options, Relations, Row, Snapshot, groups::Groups, index::Index, record};
 use crate::{
     clock::Timestamp,
     dn::{Dn, Rdn},
@@ -47,7 +47,10 @@ pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Er
     })?;
     let groups = Groups::bind(&options.relations.groups, &options.schema)
         .map_err(|name| Error::Internal(format!("groups: '{name}' cannot name members")))?;
-    let index = Index::new(&options.indexes, groups.looked_up(&options.schema), &options.schema)
+    let Relations { references, unique, .. } = &options.relations;
+    let mut needed = groups.looked_up(&options.schema);
+    needed.extend(references.attributes.iter().chain(unique.iter().flat_map(|rule| &rule.attributes)));
+    let index = Index::new(&options.indexes, needed, &options.schema)
         .map_err(|name| Error::Internal(format!("index on '{name}': not an attribute type with an equality rule")))?;
     let schema = Arc::clone(&options.schema);
     let mut snapshot = Snapshot::empty(schema, options.suffix.clone(), groups, index, info.head);

@@ -127,6 +127,7 @@ pub fn code(error: &Error) -> Code {
         },
         Error::Axis { .. } => Code::InvalidAttributeSyntax,
         Error::Refused(_) => Code::UnwillingToPerform,
+        Error::NotUnique { .. } | Error::NoReferent { .. } => Code::ConstraintViolation,
         Error::NotAnIdentity { .. } => Code::ConstraintViolation,
         Error::Password(error) => match error {
             auth::Error::Empty | auth::Error::Malformed(_) => Code::ConstraintViolation,

@@ -379,9 +379,14 @@ impl Schema {
 
     /// The name in a value of an attribute that names entries, with a unique identifier or without.
     pub fn named_by(&self, attr: AttrId, value: &[u8]) -> Option<DnKey> {
+        self.dn_value_key(self.split_name(attr, value)?.0)
+    }
+
+    /// The name and the unique identifier in such a value, as they are written.
+    pub fn split_name<'v>(&self, attr: AttrId, value: &'v [u8]) -> Option<(&'v str, Option<&'v str>)> {
         match self.attribute(attr).syntax {
-            Syntax::Dn => self.dn_value_key(text(value)?),
-            Syntax::NameAndOptionalUid => self.dn_value_key(syntax::split_uid(text(value)?).0),
+            Syntax::Dn => Some((text(value)?, None)),
+            Syntax::NameAndOptionalUid => Some(syntax::split_uid(text(value)?)),
             _ => None,
         }
     }

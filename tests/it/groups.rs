@@ -59,7 +59,7 @@ fn start(nested: bool) -> (Arc<Directory>, Writer) {
     let options = directory::Options {
         suffix: Dn::parse(SUFFIX).unwrap(),
         identities: Identities { bases: Vec::new(), release: Release::Automatic },
-        relations: Relations { groups: GroupOptions { nested, ..GroupOptions::default() } },
+        relations: Relations { groups: GroupOptions { nested, ..GroupOptions::default() }, ..Relations::default() },
         access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),
         indexes: default_indexes(),
         targets: Vec::new(),

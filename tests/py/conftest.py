@@ -61,6 +61,18 @@ def new_server(tmp_path):
             one.process.stdout.close()
 
 
+@pytest.fixture
+def configured(new_server):
+    """Starts servers with further lines in their configuration."""
+
+    def make(extra="", **options):
+        server = new_server(**options)
+        server.config.write_text(server.config.read_text() + extra)
+        return server.start()
+
+    return make
+
+
 _numbers = itertools.count(1)
 
 

@@ -1,9 +1,8 @@
 """Groups: memberOf as value and filter, nested and dynamic groups, chains; each with its switch."""
 
-import ldap
 import pytest
 
-from support import ADMIN, AMARTIN, REPO, SUFFIX, Server, person
+from support import AMARTIN, SUFFIX, person
 
 LAB = f"ou=clubs,{SUFFIX}"
 IN_CHAIN = "1.2.840.113556.1.4.1941"
@@ -78,12 +77,10 @@ def lab(server):
 
 
 @pytest.fixture
-def own(new_server):
+def own(configured):
     """A server with the same data and a configuration of its own."""
     def make(extra, **options):
-        server = new_server(**options)
-        server.config.write_text(server.config.read_text() + extra)
-        server.start()
+        server = configured(extra, **options)
         server.add("\n".join(DATA)).ok()
         return server
     return make
@@ -336,3 +333,16 @@ def test_names_and_ids_in_every_form(server, lab, form, attr):
     for spelled in (value, value.upper()):
         assert server.search(form.format(attr, spelled), "1.1", base=lab).ok().names == {"anne"}
     assert server.search(f"({attr}=*)", "1.1", base=lab).ok().names == set(MEMBER_OF)
+
+
+@pytest.mark.parametrize("value, attr", [("direct", "member"), ("top", "uniqueMember"), ("gone", "member")])
+def test_writing_member_of_says_what_to_write_instead(server, lab, value, attr):
+    text = f"'{attr}' of {dn(value)} instead"
+    change = f"dn: {who('dora')}\nchangetype: modify\nadd: memberOf\nmemberOf: {dn(value)}\n"
+    server.modify(change).refused(19, "memberOf (NO-USER-MODIFICATION)", text)
+    server.add(person("ernst", lab, memberOf=dn(value))).refused(19, text)
+
+
+def test_deleting_member_of_says_what_to_write_instead(server, lab):
+    change = f"dn: {who('anne')}\nchangetype: modify\ndelete: memberOf\n"
+    server.modify(change).refused(19, "change 'member' of the groups instead")
