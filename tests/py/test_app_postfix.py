@@ -44,6 +44,17 @@ def postfix(application):
     return application
 
 
+def test_version_2_where_it_is_allowed(postfix, new_server):
+    """What Postfix speaks while nobody tells it `version = 3`."""
+    own = new_server(extra="ldap: { version_2: true }\n").start()
+    mail = {"mailacceptinggeneralid": "two@a.example", "maildrop": "two@b.example"}
+    own.add(person("two", classes=["postfixUser"], userPassword="two-2026", **mail)).ok()
+    settings = {"server_host": own.uri(), "search_base": SUFFIX, "bind_dn": f"uid=two,{PEOPLE}", "bind_pw": "two-2026"}
+    postfix.write("/srv/postfix/two.cf", "".join(f"{k} = {v}\n" for k, v in settings.items()))
+    assert answer(postfix, "two", "two@a.example") == ["two@b.example"]
+    assert answer(postfix, "two", "three@a.example") is None
+
+
 def look_up(postfix, table, key):
     return postfix.run("postmap", "-c", "/srv/postfix", "-q", key, f"ldap:/srv/postfix/{table}.cf")
 
