@@ -52,14 +52,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         (ldap_socket.local_addr()?, ldaps_socket.local_addr()?, http_socket.local_addr()?);
 
     let stop = CancellationToken::new();
-    let exporters = Arc::new(export::start(Arc::clone(&directory), built.targets, clock, stop.child_token()));
+    let exporters =
+        Arc::new(export::start(Arc::clone(&directory), built.targets, Arc::clone(&clock), stop.child_token()));
     let fronts = TaskTracker::new();
     let listeners = ldap::Listeners { ldap: Some(ldap_socket), ldaps: Some(ldaps_socket), ldapi };
+    let watched = Arc::clone(&exporters);
     let options = ldap::Options {
         directory: Arc::clone(&directory),
         admin,
         tls: Some(tls),
         limits: Arc::clone(&built.limits),
+        clock,
+        target_lines: Arc::new(move || watched.status().iter().map(target_lines).collect()),
         bounds: built.bounds,
         controls: built.controls,
         version_2: built.version_2,
@@ -252,4 +256,23 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// What the monitor shows of one target.
+fn target_lines(status: &export::TargetStatus) -> ldap::TargetLines {
+    let state = match &status.state {
+        export::State::Running => "running",
+        export::State::Stopped(why) => why,
+    };
+    let mut lines = vec![
+        format!("kind: {}", status.kind),
+        format!("state: {state}"),
+        format!("cursor: {}", status.cursor),
+        format!("lag: {}", status.lag),
+        format!("pending: {}", status.pending),
+        format!("failed: {}", status.failed),
+        format!("linked: {}", status.linked),
+    ];
+    lines.extend(status.last_success.iter().map(|time| format!("last success: {time}")));
+    ldap::TargetLines { name: status.name.clone(), lines }
 }

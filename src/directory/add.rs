@@ -62,6 +62,7 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
         parent: parent.map(|p| p.id),
         rdn: rdn.clone(),
         key: schema.rdn_key(rdn),
+        apart: None,
         entry: Arc::new(entry),
     };
     let change = context.change(node.entry.uuid, dn.to_string(), ChangeKind::Add);

@@ -78,8 +78,14 @@ pub(super) fn plan(
     let operational = Operational { structural: structural.clone(), ..context.written(&before.operational, moved) };
     let entry = draft.seal(before.uuid, operational, schema);
     let change = context.change(before.uuid, context.base.dn_text(node), kind);
-    let node =
-        Node { id: node.id, parent: node.parent, rdn: node.rdn.clone(), key: node.key.clone(), entry: Arc::new(entry) };
+    let node = Node {
+        id: node.id,
+        parent: node.parent,
+        rdn: node.rdn.clone(),
+        key: node.key.clone(),
+        apart: None,
+        entry: Arc::new(entry),
+    };
     Ok(Plan::put(node, change, diagnostic))
 }
 

@@ -98,7 +98,14 @@ fn place(records: Vec<(Uuid, record::Read)>, snapshot: &mut Snapshot) -> Result<
             BadEntry::Broken => damaged(e.to_string()),
             BadEntry::Unknown(_) => Error::Internal(format!("entry '{}': {e}", read.name)),
         })?;
-        snapshot.put(Arc::new(Node { id, parent, key: schema.rdn_key(&rdn), rdn, entry: Arc::new(entry) }));
+        snapshot.put(Arc::new(Node {
+            id,
+            parent,
+            key: schema.rdn_key(&rdn),
+            rdn,
+            apart: None,
+            entry: Arc::new(entry),
+        }));
         next.extend(below.remove(&Some(uuid)).unwrap_or_default().into_iter().map(|(u, r)| (Some(id), u, r)));
     }
     if snapshot.len() != total {

@@ -74,7 +74,8 @@ pub(super) fn plan(
     let operational = context.written(&before.operational, moved);
     let entry = draft.seal(before.uuid, operational, schema);
     let old_dn = base.dn_text(node);
-    let node = Node { id: node.id, parent: Some(parent), rdn: new_rdn.clone(), key, entry: Arc::new(entry) };
+    let node =
+        Node { id: node.id, parent: Some(parent), rdn: new_rdn.clone(), key, apart: None, entry: Arc::new(entry) };
     let change = context.change(node.entry.uuid, base.dn_text(&node), ChangeKind::Rename { old_dn });
     Ok(Plan::put(node, change, diagnostic))
 }

@@ -37,6 +37,7 @@ pub(super) fn plan(context: &Context<'_>, uuid: Uuid, as_of: u64, event: Event) 
         parent: node.parent,
         rdn: node.rdn.clone(),
         key: node.key.clone(),
+        apart: None,
         entry: Arc::new(node.entry.with_operational(operational)),
     };
     let outcome = Outcome::changed(uuid, None);

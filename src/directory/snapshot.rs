@@ -23,6 +23,8 @@ pub struct Node {
     pub parent: Option<EntryId>,
     pub rdn: Rdn,
     pub key: RdnKey,
+    /// The whole name, of an entry that is made up and stands in no tree.
+    pub apart: Option<Box<Dn>>,
     pub entry: Arc<Entry>,
 }
 
@@ -54,9 +56,16 @@ pub struct Snapshot {
 }
 
 impl Node {
-    /// A node outside of the tree, by the name `rdn`.
-    pub fn synthetic(rdn: Rdn, entry: Entry) -> Self {
-        Node { id: EntryId::SYNTHETIC, parent: None, rdn, key: RdnKey::lowest(), entry: Arc::new(entry) }
+    /// A node outside of the tree.
+    pub fn synthetic(dn: &Dn, entry: Entry) -> Self {
+        Node {
+            id: EntryId::SYNTHETIC,
+            parent: None,
+            rdn: dn.leaf().cloned().unwrap_or_default(),
+            key: RdnKey::lowest(),
+            apart: Some(Box::new(dn.clone())),
+            entry: Arc::new(entry),
+        }
     }
 
     pub fn is_synthetic(&self) -> bool {
@@ -184,8 +193,8 @@ impl Snapshot {
 
     /// The name of an entry as text.
     pub fn dn_text(&self, node: &Node) -> String {
-        if node.is_synthetic() {
-            return node.rdn.text().to_owned();
+        if let Some(dn) = &node.apart {
+            return dn.to_string();
         }
         let mut out = String::with_capacity(64);
         let mut at = Some(node);
@@ -203,6 +212,9 @@ impl Snapshot {
     }
 
     pub fn dn_key_of(&self, node: &Node) -> DnKey {
+        if let Some(dn) = &node.apart {
+            return self.schema.dn_key(dn);
+        }
         let mut rdns = Vec::with_capacity(6);
         let mut at = Some(node);
         while let Some(node) = at {

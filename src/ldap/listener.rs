@@ -2,10 +2,11 @@
 
 use super::{
     Options, Shared,
+    monitor::Monitor,
     session::{Ended, Session},
 };
 use crate::{auth, names};
-use std::{sync::Arc, sync::atomic::AtomicU64, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -28,7 +29,7 @@ pub async fn run(listeners: Listeners, options: Options, stop: CancellationToken
     let shared = Arc::new(Shared {
         hashing: Arc::new(Semaphore::new(limits.hashing)),
         connections: Arc::new(Semaphore::new(limits.connections)),
-        next_connection: AtomicU64::new(1),
+        monitor: Monitor::new(Arc::clone(&options.clock)),
         options,
         decoy,
     });

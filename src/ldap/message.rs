@@ -80,6 +80,35 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 10] = [
+        Kind::Bind,
+        Kind::Unbind,
+        Kind::Search,
+        Kind::Modify,
+        Kind::Add,
+        Kind::Delete,
+        Kind::ModifyDn,
+        Kind::Compare,
+        Kind::Abandon,
+        Kind::Extended,
+    ];
+
+    /// As monitoring scripts know it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Kind::Bind => "Bind",
+            Kind::Unbind => "Unbind",
+            Kind::Search => "Search",
+            Kind::Modify => "Modify",
+            Kind::Add => "Add",
+            Kind::Delete => "Delete",
+            Kind::ModifyDn => "Modrdn",
+            Kind::Compare => "Compare",
+            Kind::Abandon => "Abandon",
+            Kind::Extended => "Extended",
+        }
+    }
+
     /// By the number of the application tag.
     pub fn by_tag(id: u64) -> Option<Self> {
         Some(match id {

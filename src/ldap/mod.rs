@@ -11,6 +11,7 @@ mod encode;
 mod filter;
 mod listener;
 mod message;
+mod monitor;
 mod ops;
 mod outbox;
 mod pipe;
@@ -24,11 +25,12 @@ pub mod tls;
 pub use bounds::BoundsRule;
 pub use controls::Offered;
 pub use listener::{Listeners, run};
+pub use monitor::TargetLines;
 
-use crate::{directory::Directory, dn::DnKey, limits::Limits};
+use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits};
 use secrecy::SecretString;
 use smol_str::SmolStr;
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// What sessions need to know.
@@ -39,6 +41,9 @@ pub struct Options {
     pub limits: Arc<Limits>,
     /// Other limits for some; the first that speaks of an identity counts.
     pub bounds: Vec<BoundsRule>,
+    pub clock: Clock,
+    /// The state of the export targets, for the monitor; a function, since they are of another module.
+    pub target_lines: Arc<dyn Fn() -> Vec<TargetLines> + Send + Sync>,
     /// The controls that clients may use.
     pub controls: Offered,
     /// Whether LDAPv2 binds are taken, for clients that know nothing newer.
@@ -66,7 +71,7 @@ struct Shared {
     /// Password hashes under computation.
     hashing: Arc<Semaphore>,
     connections: Arc<Semaphore>,
-    next_connection: AtomicU64,
+    monitor: monitor::Monitor,
     /// Verified against where no user is found, so that a refusal takes as long as any other.
     decoy: Vec<u8>,
 }

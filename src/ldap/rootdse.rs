@@ -1,10 +1,14 @@
-//! The two entries that describe the server itself: the root DSE (RFC 4512 section 5.1) and the
-//! subschema entry (section 4.2). They are made up for each answer and searched like any other.
+//! The entries that describe the server itself: the root DSE (RFC 4512 section 5.1), the subschema
+//! entry (section 4.2) and the monitor. They are made up for each answer and searched like any
+//! other.
 
-use super::ops::Call;
+use super::{
+    monitor::{self, MONITOR},
+    ops::Call,
+};
 use crate::{
-    directory::{Node, SUBSCHEMA, Snapshot},
-    dn::{DnKey, Rdn},
+    directory::{Error, Node, SUBSCHEMA, Snapshot},
+    dn::{Dn, DnKey},
     entry::{Draft, Operational},
     schema::Schema,
 };
@@ -34,59 +38,85 @@ const FEATURES: [&str; 6] = [
     "1.3.6.1.1.14",
 ];
 
-/// The entry of this name, if it is one of the two.
-pub fn at(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Node> {
-    if key.is_root() {
-        return Some(root_dse(call, snapshot));
-    }
-    (snapshot.schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key)).then(|| subschema(snapshot))
+/// An entry that is made for one answer, as text.
+pub struct MadeUp {
+    pub dn: String,
+    pub class: &'static str,
+    pub attributes: Vec<(&'static str, String)>,
 }
 
-fn root_dse(call: &Call, snapshot: &Snapshot) -> Node {
-    let mut draft = Draft::default();
+/// The tree of made-up entries that this name is in, superiors first; `None` for real entries.
+pub fn tree(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Vec<Node>> {
     let schema = &snapshot.schema;
-    let mut put = |name: &str, value: &str| {
-        if let Some(id) = schema.attr_id(name) {
-            draft.put(id, value.as_bytes());
-        }
+    let made = if key.is_root() {
+        vec![root_dse(call, snapshot)]
+    } else if schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key) {
+        vec![subschema(schema)]
+    } else if schema.dn_value_key(MONITOR).is_some_and(|monitor| key.is_within(&monitor)) {
+        monitor::entries(call, snapshot)
+    } else {
+        return None;
     };
-    put("objectClass", "top");
-    put("namingContexts", &snapshot.suffix.to_string());
-    if call.shared.options.version_2 {
-        put("supportedLDAPVersion", "2");
-    }
-    put("supportedLDAPVersion", "3");
-    call.shared.options.controls.oids().for_each(|oid| put("supportedControl", oid));
-    EXTENSIONS.iter().for_each(|oid| put("supportedExtension", oid));
-    if call.offers_tls() {
-        put("supportedExtension", START_TLS);
-    }
-    FEATURES.iter().for_each(|oid| put("supportedFeatures", oid));
-    put("vendorName", "Vestibule");
-    put("vendorVersion", env!("CARGO_PKG_VERSION"));
-    Node::synthetic(Rdn::default(), draft.seal(Uuid::nil(), operational("top"), schema))
+    Some(made.into_iter().filter_map(|entry| entry.into_node(schema)).collect())
 }
 
-fn subschema(snapshot: &Snapshot) -> Node {
-    let mut draft = Draft::default();
-    let schema = &snapshot.schema;
+/// The made-up entry of this name.
+pub fn at(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Result<Node, Error>> {
+    let found = tree(call, snapshot, key)?.into_iter().find(|node| snapshot.dn_key_of(node) == *key);
+    Some(found.ok_or(Error::NoSuchObject { matched: None }))
+}
+
+impl MadeUp {
+    fn into_node(self, schema: &Schema) -> Option<Node> {
+        let mut draft = Draft::default();
+        for (name, value) in &self.attributes {
+            if let Some(id) = schema.attr_id(name) {
+                draft.put(id, value.as_bytes());
+            }
+        }
+        draft.complete_classes(schema);
+        let structural = SmolStr::new_static(self.class);
+        let operational = Operational { structural, ..Operational::unwritten() };
+        Some(Node::synthetic(&Dn::parse(&self.dn).ok()?, draft.seal(Uuid::nil(), operational, schema)))
+    }
+}
+
+fn root_dse(call: &Call, snapshot: &Snapshot) -> MadeUp {
+    let options = &call.shared.options;
+    let mut attributes = vec![
+        ("objectClass", "top".to_owned()),
+        ("namingContexts", snapshot.suffix.to_string()),
+        ("monitorContext", MONITOR.to_owned()),
+    ];
+    if options.version_2 {
+        attributes.push(("supportedLDAPVersion", "2".to_owned()));
+    }
+    attributes.push(("supportedLDAPVersion", "3".to_owned()));
+    attributes.extend(options.controls.oids().map(|oid| ("supportedControl", oid.to_owned())));
+    attributes.extend(EXTENSIONS.iter().map(|oid| ("supportedExtension", (*oid).to_owned())));
+    if call.offers_tls() {
+        attributes.push(("supportedExtension", START_TLS.to_owned()));
+    }
+    attributes.extend(FEATURES.iter().map(|oid| ("supportedFeatures", (*oid).to_owned())));
+    attributes.push(("vendorName", "Vestibule".to_owned()));
+    attributes.push(("vendorVersion", env!("CARGO_PKG_VERSION").to_owned()));
+    MadeUp { dn: String::new(), class: "top", attributes }
+}
+
+fn subschema(schema: &Schema) -> MadeUp {
+    let mut attributes = vec![
+        ("objectClass", "top".to_owned()),
+        ("objectClass", "subschema".to_owned()),
+        ("cn", "Subschema".to_owned()),
+    ];
     for (name, values) in [
-        ("objectClass", vec!["top".to_owned(), "subschema".to_owned()]),
-        ("cn", vec!["Subschema".to_owned()]),
         ("ldapSyntaxes", Schema::ldap_syntaxes()),
         ("matchingRules", Schema::matching_rules()),
         ("matchingRuleUse", schema.matching_rule_use()),
         ("attributeTypes", schema.attribute_types()),
         ("objectClasses", schema.object_classes()),
     ] {
-        if let Some(id) = schema.attr_id(name) {
-            values.iter().for_each(|v| draft.put(id, v.as_bytes()));
-        }
+        attributes.extend(values.into_iter().map(|value| (name, value)));
     }
-    let rdn = SUBSCHEMA.split_once('=').map(|(attr, value)| Rdn::single(attr, value.as_bytes())).unwrap_or_default();
-    Node::synthetic(rdn, draft.seal(Uuid::nil(), operational("subschema"), schema))
-}
-
-fn operational(structural: &'static str) -> Operational {
-    Operational { structural: SmolStr::new_static(structural), ..Operational::unwritten() }
+    MadeUp { dn: SUBSCHEMA.to_owned(), class: "subschema", attributes }
 }

@@ -7,6 +7,7 @@ use super::{
     codec::{Broken, Codec, Frame},
     controls::{self, Controls},
     message::{Control, Kind, Message, Request},
+    monitor::Connection,
     ops::{self, Call, Done, Interrupt},
     outbox::Outbox,
     pipe::{Event, Pipe},
@@ -19,7 +20,7 @@ use crate::{access::Identity, names};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,7 +28,7 @@ use tokio_util::{codec::Decoder, sync::CancellationToken};
 
 pub struct Session {
     shared: Arc<Shared>,
-    connection: u64,
+    connection: Arc<Connection>,
     peer: String,
     secure: bool,
     identity: Arc<Identity>,
@@ -73,8 +74,8 @@ impl Work {
 
 impl Session {
     pub fn new(shared: Arc<Shared>, peer: String, secure: bool) -> Self {
-        let connection = shared.next_connection.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(conn = connection, peer, secure, "connected");
+        let connection = shared.monitor.connected(peer.clone());
+        tracing::debug!(conn = connection.number(), peer, secure, "connected");
         let (identity, state) = (Arc::new(Identity::Anonymous), Arc::default());
         let bounds = bounds::of(&identity, &shared.options.limits, &shared.options.bounds);
         Session { shared, connection, peer, secure, identity, bounds, state, operations: 0 }
@@ -89,6 +90,7 @@ impl Session {
     fn become_identity(&mut self, identity: Identity) {
         let options = &self.shared.options;
         self.bounds = bounds::of(&identity, &options.limits, &options.bounds);
+        self.connection.bound_as(identity.dn());
         self.identity = Arc::new(identity);
     }
 
@@ -116,7 +118,7 @@ impl Session {
             return Ended::StartTls(pipe.into_stream());
         }
         pipe.shutdown().await;
-        tracing::debug!(conn = self.connection, operations = self.operations, "closed");
+        tracing::debug!(conn = self.connection.number(), operations = self.operations, "closed");
         Ended::Closed
     }
 
@@ -212,6 +214,7 @@ impl Session {
             started: Instant::now(),
         };
         let kind = request.kind();
+        self.shared.monitor.received(&self.connection, kind);
         // Unbind and abandon have no response that could refuse a control.
         if !matches!(kind, Kind::Unbind | Kind::Abandon)
             && let Err(refused) = self.understand(&mut call, &asked, kind)
@@ -329,7 +332,7 @@ impl Session {
     }
 
     fn malformed(&self, id: i32, kind: Option<Kind>, reason: &'static str, outbox: &Outbox) -> Next {
-        tracing::info!({ names::CONN } = self.connection, { names::MSGID } = id, reason, "malformed request");
+        tracing::info!({ names::CONN } = self.connection.number(), { names::MSGID } = id, reason, "malformed request");
         let answer = result::result(Code::ProtocolError, reason);
         match kind.and_then(|kind| Reply::to(kind, &answer)) {
             Some(reply) => {
@@ -344,7 +347,7 @@ impl Session {
     }
 
     fn disconnect(&self, broken: &Broken, outbox: &Outbox) {
-        tracing::info!({ names::CONN } = self.connection, peer = self.peer, reason = %broken, "broken frame");
+        tracing::info!({ names::CONN } = self.connection.number(), peer = self.peer, reason = %broken, "broken frame");
         notice(outbox, Code::ProtocolError, &broken.to_string());
     }
 
@@ -352,6 +355,7 @@ impl Session {
     fn log(&self, done: &Done) {
         let elapsed = done.started.elapsed();
         let code = done.code.number();
+        self.shared.monitor.completed(&self.connection, done.kind, done.entries);
         metrics::counter!(names::OPERATIONS, "op" => done.kind.name(), "code" => code.to_string()).increment(1);
         metrics::histogram!(names::OPERATION_SECONDS, "op" => done.kind.name()).record(elapsed.as_secs_f64());
         let elapsed_us = elapsed.as_micros() as u64;
@@ -359,7 +363,7 @@ impl Session {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    { names::CONN } = self.connection,
+                    { names::CONN } = self.connection.number(),
                     { names::MSGID } = done.id,
                     { names::OP } = done.kind.name(),
                     { names::BIND_DN } = self.identity.dn(),
@@ -376,6 +380,12 @@ impl Session {
         } else {
             line!(info);
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.monitor.disconnected(&self.connection);
     }
 }
 

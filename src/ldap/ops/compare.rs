@@ -30,7 +30,7 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     if !call.controls.manage_dsa_it {
         snapshot.require_here(&dn, &key, UriScope::None, &grants)?;
     }
-    let made_up = rootdse::at(call, &snapshot, &key);
+    let made_up = rootdse::at(call, &snapshot, &key).transpose()?;
     let node = match &made_up {
         Some(node) => node,
         None => snapshot.find(&key).ok_or_else(|| snapshot.no_such_object(&key, &grants))?,

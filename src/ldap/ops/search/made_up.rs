@@ -1,56 +1,72 @@
 //! Searches of the entries that describe the server itself.
 
-use super::Ended;
+use super::{Ended, deliver::Delivery};
 use crate::{
     access::Right,
     directory::{Error, Node, Scope, Snapshot, View},
-    dn::Dn,
+    dn::{Dn, DnKey},
     filter::Filter,
     ldap::{
-        encode::{self, Selection},
+        encode,
         ops::Call,
-        result, rootdse,
+        result::{self, Code},
+        rootdse,
     },
 };
 
-/// The entry, if the search begins at one.
-pub fn at(call: &Call, snapshot: &Snapshot, base: &Dn, scope: Scope) -> Option<Node> {
+/// What is asked of a tree of made-up entries.
+pub struct Asked<'a> {
+    pub snapshot: &'a Snapshot,
+    pub base: DnKey,
+    pub scope: Scope,
+    pub filter: &'a Filter,
+    pub delivery: &'a Delivery,
+}
+
+/// The tree, if the search begins in one.
+pub fn tree(call: &Call, snapshot: &Snapshot, base: &Dn, scope: Scope) -> Option<Vec<Node>> {
     if base.is_root() && scope != Scope::Base {
         return None;
     }
-    rootdse::at(call, snapshot, &snapshot.schema.dn_key(base))
+    rootdse::tree(call, snapshot, &snapshot.schema.dn_key(base))
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a search consists of")]
-pub fn search(
-    call: &Call,
-    snapshot: &Snapshot,
-    node: &Node,
-    base: &Dn,
-    scope: Scope,
-    filter: &Filter,
-    selection: &Selection,
-    sent: &mut usize,
-) -> Result<Ended, Error> {
-    // Nothing stands below.
-    if matches!(scope, Scope::One | Scope::Subordinates) {
-        return Ok(result::success().into());
-    }
+pub fn search(call: &Call, asked: &Asked<'_>, tree: &[Node], sent: &mut usize) -> Result<Ended, Error> {
+    let Asked { snapshot, base, scope, filter, delivery } = asked;
+    let schema = &snapshot.schema;
     let grants = call.shared.options.directory.access.grants(&call.identity);
-    let key = snapshot.schema.dn_key(base);
-    let open = View::unrestricted(snapshot, node);
-    let place = grants.at(&key, node.entry.uuid, &open, &snapshot.schema);
-    let view = View::new(snapshot, node, &place);
-    if let Some(ast) = &call.controls.assertion
-        && !Filter::bind(ast, &snapshot.schema).matches(&view, &snapshot.schema)
-    {
-        return Err(Error::AssertionFailed);
+    if !grants.reach(base) || !tree.iter().any(|node| snapshot.dn_key_of(node) == *base) {
+        return Err(Error::NoSuchObject { matched: None });
     }
-    if place.allows(None, Right::Read) && filter.matches(&view, &snapshot.schema) {
-        let (mut out, mut scratch) = (Vec::new(), Vec::new());
-        encode::entry(&mut out, &mut scratch, call.id, &view, selection, &[]);
-        call.outbox.push(&out);
+    let (mut out, mut scratch) = (Vec::new(), Vec::new());
+    for node in tree {
+        let key = snapshot.dn_key_of(node);
+        let open = View::unrestricted(snapshot, node);
+        let place = grants.at(&key, node.entry.uuid, &open, schema);
+        let view = View::new(snapshot, node, &place);
+        if let Some(ast) = &call.controls.assertion
+            && key == *base
+            && !Filter::bind(ast, schema).matches(&view, schema)
+        {
+            return Err(Error::AssertionFailed);
+        }
+        let in_scope = match scope {
+            Scope::Base => key == *base,
+            Scope::One => key.parent().is_some_and(|parent| parent == *base),
+            Scope::Subtree => key.is_within(base),
+            Scope::Subordinates => key.is_below(base),
+        };
+        if !in_scope || !place.allows(None, Right::Read) || !filter.matches(&view, schema) {
+            continue;
+        }
+        if delivery.limits().entries.is_some_and(|max| *sent >= max) {
+            call.outbox.push(&out);
+            let text = "there are more entries than the limit allows";
+            return Ok(result::result(Code::SizeLimitExceeded, text).into());
+        }
+        encode::entry(&mut out, &mut scratch, call.id, &view, delivery.selection(), &[]);
         *sent += 1;
     }
+    call.outbox.push(&out);
     Ok(result::success().into())
 }

@@ -74,8 +74,10 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         return pages::go_on(call, request, paged, delivery, sent).await;
     }
     let filter = Filter::bind(&request.filter, &snapshot.schema);
-    if let Some(node) = made_up::at(call, &snapshot, &base, scope) {
-        return made_up::search(call, &snapshot, &node, &base, scope, &filter, delivery.selection(), sent).map(Some);
+    if let Some(tree) = made_up::tree(call, &snapshot, &base, scope) {
+        let base = snapshot.schema.dn_key(&base);
+        let asked = made_up::Asked { snapshot: &snapshot, base, scope, filter: &filter, delivery: &delivery };
+        return made_up::search(call, &asked, &tree, sent).map(Some);
     }
     let (base, scope) = below_root(base, scope, &snapshot);
     assert_base(call, &snapshot, &base)?;
