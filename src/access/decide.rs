@@ -17,6 +17,7 @@ pub struct Grants<'a> {
     /// Each rule, and whether it holds for the identity's own entry alone.
     rules: Vec<(&'a Rule, bool)>,
     own: Option<Uuid>,
+    own_key: Option<DnKey>,
     everything: bool,
 }
 
@@ -33,6 +34,10 @@ impl Access {
             Identity::Entry { uuid, .. } => Some(*uuid),
             _ => None,
         };
+        let own_key = match identity {
+            Identity::Entry { key, .. } => Some(key.clone()),
+            _ => None,
+        };
         let mut rules = Vec::new();
         for rule in &self.rules {
             let mut speaking = rule.who.iter().filter(|w| w.speaks_of(identity)).peekable();
@@ -43,7 +48,7 @@ impl Access {
         let first_is_all = rules.first().is_some_and(|(r, only_self)| {
             !only_self && r.rights == Rights::ALL && r.base.is_none() && r.filter.is_none() && r.attributes.is_none()
         });
-        Grants { everything: first_is_all || *identity == Identity::Server, rules, own }
+        Grants { everything: first_is_all || *identity == Identity::Server, rules, own, own_key }
     }
 }
 
@@ -57,7 +62,9 @@ impl<'a> Grants<'a> {
                     Scope::Subtree | Scope::Children => b.is_within(base) || base.is_within(b),
                 })
         };
-        self.everything || self.rules.iter().any(|(rule, _)| touches(rule))
+        // Rules for the own entry tell nothing of other branches.
+        let own = || self.own_key.as_ref().is_some_and(|own| own.is_within(base));
+        self.everything || self.rules.iter().any(|(rule, only_self)| touches(rule) && (!only_self || own()))
     }
 
     /// True if this identity may do all things to all entries.

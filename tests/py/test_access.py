@@ -130,3 +130,14 @@ rules:
     server.modify(change, who=LBERNARD).ok()
     server.modify(change.replace("telephoneNumber", "mobile"), who=LBERNARD).refused(50)
     server.modify(change, who=AMARTIN).refused(50)
+
+
+def test_rules_for_the_own_entry_tell_nothing_of_other_names(server, uid):
+    hidden = f"ou={uid},{SUFFIX}"
+    server.add(f"dn: {hidden}\nobjectClass: organizationalUnit\nou: {uid}\n").ok()
+    for scope in ["base", "one", "sub"]:
+        there = server.search("(objectClass=*)", base=hidden, scope=scope, who=AMARTIN)
+        not_there = server.search("(objectClass=*)", base=f"ou=no-{uid},{SUFFIX}", scope=scope, who=AMARTIN)
+        assert (there.code, there.out) == (32, "") and not_there.code == 32
+        assert server.search("(objectClass=*)", "1.1", base=AMARTIN, scope="base", who=AMARTIN).ok().dns == [AMARTIN]
+    server.delete(hidden).ok()
