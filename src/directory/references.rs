@@ -191,7 +191,7 @@ pub(super) fn plan(context: &Context<'_>, id: EntryId, from: &DnKey, to: Option<
     let operational = context.written(&before.operational, advanced(context, node, &draft));
     let entry = Arc::new(draft.seal(before.uuid, operational, schema));
     let change = context.change(before.uuid, snapshot.dn_text(node), ChangeKind::Modify(changed));
-    let node = Node { id, parent: node.parent, rdn: node.rdn.clone(), key: node.key.clone(), entry };
+    let node = Node { id, parent: node.parent, rdn: node.rdn.clone(), key: node.key.clone(), apart: None, entry };
     Ok(Plan::put(node, change, None))
 }
 
