@@ -12,6 +12,7 @@ import java.util.stream.Collectors;
 import javax.naming.Context;
 import javax.naming.NamingEnumeration;
 import javax.naming.NamingException;
+import javax.naming.ReferralException;
 import javax.naming.directory.Attribute;
 import javax.naming.directory.Attributes;
 import javax.naming.directory.BasicAttribute;
@@ -20,6 +21,11 @@ import javax.naming.directory.DirContext;
 import javax.naming.directory.ModificationItem;
 import javax.naming.directory.SearchControls;
 import javax.naming.directory.SearchResult;
+import javax.naming.event.EventContext;
+import javax.naming.event.EventDirContext;
+import javax.naming.event.NamingEvent;
+import javax.naming.event.NamingExceptionEvent;
+import javax.naming.event.ObjectChangeListener;
 import javax.naming.ldap.BasicControl;
 import javax.naming.ldap.Control;
 import javax.naming.ldap.ExtendedRequest;
@@ -27,6 +33,11 @@ import javax.naming.ldap.ExtendedResponse;
 import javax.naming.ldap.InitialLdapContext;
 import javax.naming.ldap.LdapContext;
 import javax.naming.ldap.LdapName;
+import javax.naming.ldap.PagedResultsControl;
+import javax.naming.ldap.PagedResultsResponseControl;
+import javax.naming.ldap.SortControl;
+import javax.naming.ldap.SortKey;
+import javax.naming.ldap.SortResponseControl;
 import javax.naming.ldap.StartTlsRequest;
 import javax.naming.ldap.StartTlsResponse;
 
@@ -37,6 +48,7 @@ public class Jndi {
     static final String ADMIN = System.getenv("ADMIN");
     static final String PASSWORD = System.getenv("PASSWORD");
     static final String ONE = "uid=one," + BASE;
+    static final String LAB = "ou=controls," + BASE;
     static LdapContext conn;
 
     interface Case { String run() throws Exception; }
@@ -361,10 +373,106 @@ public class Jndi {
         CASES.put("unknown_critical_control", () -> searchWith(new BasicControl("1.3.6.1.4.1.4203.666.99.2", true, new byte[] {1})));
         CASES.put("unknown_control", () -> searchWith(new BasicControl("1.3.6.1.4.1.4203.666.99.2", false, null)));
 
+        controls();
+
         CASES.put("delete_non_leaf", () -> code(() -> conn.destroySubcontext(name("ou=moved," + BASE))));
         CASES.put("delete", () -> code(() -> conn.destroySubcontext(name(ONE))) + " " + code(() -> entry(ONE, "cn")));
         CASES.put("delete_no_entry", () -> code(() -> conn.destroySubcontext(name("uid=none," + BASE))));
         CASES.put("unbind", () -> code(() -> conn.close()));
+    }
+
+    /** What a search with these controls finds, in order, and the controls of the answer. */
+    static String listed(LdapContext own, Control... controls) throws NamingException, java.io.IOException {
+        own.setRequestControls(controls);
+        var found = own.search(name(LAB), "(objectClass=person)", scope(SearchControls.ONELEVEL_SCOPE));
+        StringBuilder uids = new StringBuilder();
+        while (found.hasMore()) uids.append(found.next().getAttributes().get("uid").get()).append(' ');
+        return uids.toString().trim();
+    }
+
+    static <T extends Control> T answered(LdapContext own, Class<T> kind) throws NamingException {
+        for (Control control : own.getResponseControls()) if (kind.isInstance(control)) return kind.cast(control);
+        return null;
+    }
+
+    /** Controls, on a branch of their own. */
+    static void controls() {
+        CASES.put("controls_add", () -> {
+            String done = code(() -> add(LAB, "objectClass", "organizationalUnit", "ou", "controls"));
+            for (int n = 1; n <= 5; n++) {
+                String uid = "p" + n, sn = "Name " + (6 - n);
+                done += " " + code(() -> add("uid=" + uid + "," + LAB, "objectClass", "inetOrgPerson", "uid", uid, "cn", uid, "sn", sn,
+                    "description", "red", "description", "blue"));
+            }
+            return done;
+        });
+        CASES.put("paged", () -> {
+            LdapContext own = conn.newInstance(null);
+            String sizes = "";
+            TreeSet<String> seen = new TreeSet<>();
+            byte[] cookie = null;
+            do {
+                String[] page = listed(own, new PagedResultsControl(2, cookie, Control.CRITICAL)).split(" ");
+                sizes += page.length + " ";
+                seen.addAll(Arrays.asList(page));
+                cookie = answered(own, PagedResultsResponseControl.class).getCookie();
+            } while (cookie != null);
+            return sizes + String.join("|", seen);
+        });
+        CASES.put("sorted", () -> {
+            LdapContext own = conn.newInstance(null);
+            return listed(own, new SortControl("sn", Control.CRITICAL)) + " " + answered(own, SortResponseControl.class).getResultCode();
+        });
+        CASES.put("sorted_reversed", () -> listed(conn.newInstance(null), new SortControl(new SortKey[] {new SortKey("sn", false, null)}, Control.CRITICAL)));
+        CASES.put("referral", () -> {
+            // ManageDsaIT goes with every request unless referrals are to be told.
+            String far = "ou=far," + LAB;
+            String done = code(() -> add(far, "objectClass", "referral", "objectClass", "extensibleObject", "ou", "far", "ref", "ldap://far.example.org/ou=far,dc=org"));
+            LdapContext own = conn.newInstance(null);
+            own.addToEnvironment(Context.REFERRAL, "throw");
+            String told;
+            try {
+                own.getAttributes(name("uid=x," + far));
+                told = "found";
+            } catch (ReferralException e) {
+                told = String.valueOf(e.getReferralInfo());
+            }
+            return done + " " + told + " " + valuesOf(far, "ou") + " " + code(() -> conn.destroySubcontext(name(far)));
+        });
+        CASES.put("permissive_modify", () -> {
+            LdapContext own = conn.newInstance(new Control[] {new BasicControl("1.2.840.113556.1.4.1413", true, null)});
+            String two = "uid=p2," + LAB;
+            return code(() -> own.modifyAttributes(name(two), new ModificationItem[] {change(DirContext.ADD_ATTRIBUTE, "description", "RED")})) + " "
+                + code(() -> own.modifyAttributes(name(two), new ModificationItem[] {change(DirContext.REMOVE_ATTRIBUTE, "title", "none")}));
+        });
+        CASES.put("tree_delete", () -> {
+            String tree = "ou=tree," + LAB;
+            add(tree, "objectClass", "organizationalUnit", "ou", "tree");
+            personAt("uid=leaf," + tree, "leaf");
+            String done = code(() -> conn.destroySubcontext(name(tree)));
+            LdapContext own = conn.newInstance(null);
+            own.setRequestControls(new Control[] {new BasicControl("1.2.840.113556.1.4.805", true, null)});
+            return done + " " + code(() -> own.destroySubcontext(name(tree))) + " " + code(() -> entry(tree, "ou"));
+        });
+        CASES.put("events", () -> {
+            // JNDI's events are made from a persistent search.
+            var seen = new java.util.concurrent.LinkedBlockingQueue<String>();
+            EventDirContext watched = (EventDirContext) open(URI, ADMIN, PASSWORD).lookup(name(LAB));
+            watched.addNamingListener("", EventContext.ONELEVEL_SCOPE, new WatchListener(seen));
+            // The search has begun once it tells of a change; until then the change is made again.
+            String event = null;
+            for (int n = 0; n < 300 && event == null; n++) {
+                modified("uid=p1," + LAB, change(DirContext.REPLACE_ATTRIBUTE, "title", "watched " + n));
+                event = seen.poll(100, java.util.concurrent.TimeUnit.MILLISECONDS);
+            }
+            watched.close();
+            return event;
+        });
+    }
+
+    record WatchListener(java.util.Queue<String> seen) implements ObjectChangeListener {
+        public void objectChanged(NamingEvent event) { seen.add(event.getNewBinding().getName().replace("uid=", "") + "=" + event.getType()); }
+        public void namingExceptionThrown(NamingExceptionEvent event) { seen.add(event.getException().toString()); }
     }
 
     public static void main(String[] args) throws Exception {

@@ -6,6 +6,23 @@ use utf8;
 use Encode qw(encode_utf8 decode_utf8);
 use Net::LDAP;
 use Net::LDAP::Control;
+use Net::LDAP::Control::Assertion;
+use Net::LDAP::Control::DontUseCopy;
+use Net::LDAP::Control::ManageDsaIT;
+use Net::LDAP::Control::MatchedValues;
+use Net::LDAP::Control::NoOp;
+use Net::LDAP::Control::Paged;
+use Net::LDAP::Control::PersistentSearch;
+use Net::LDAP::Control::PostRead;
+use Net::LDAP::Control::PreRead;
+use Net::LDAP::Control::ProxyAuth;
+use Net::LDAP::Control::Relax;
+use Net::LDAP::Control::Sort;
+use Net::LDAP::Control::Subentries;
+use Net::LDAP::Control::SyncRequest;
+use Net::LDAP::Control::TreeDelete;
+use Net::LDAP::Control::VLV;
+use Net::LDAP::Extension::Cancel;
 use Net::LDAP::Extension::SetPassword;
 use Net::LDAP::Extension::WhoAmI;
 
@@ -181,6 +198,161 @@ case password_modify_generated => sub {
 case unknown_extended => sub { code($conn->extension(name => '1.3.6.1.4.1.4203.666.99.1', value => 'x')) };
 case unknown_critical_control => sub { my $c = Net::LDAP::Control->new(type => '1.3.6.1.4.1.4203.666.99.2', critical => 1, value => 'x'); code($conn->search(base => $base, scope => 'base', filter => '(objectClass=*)', control => [$c])) };
 case unknown_control => sub { my $c = Net::LDAP::Control->new(type => '1.3.6.1.4.1.4203.666.99.2', critical => 0); code($conn->search(base => $base, scope => 'base', filter => '(objectClass=*)', control => [$c])) };
+
+# Controls, on a branch of their own.
+my $lab = "ou=controls,$base";
+sub control { my ($kind, @args) = @_; return "Net::LDAP::Control::$kind"->new(critical => 1, @args); }
+sub plain { my ($type, $value) = @_; return Net::LDAP::Control->new(type => $type, critical => 1, defined $value ? (value => $value) : ()); }
+sub people { my @controls = @_; return $conn->search(base => $lab, scope => 'one', filter => '(objectClass=person)', control => \@controls); }
+sub in_order { return join ' ', map { $_->get_value('uid') } $_[0]->entries; }
+sub octets { my ($tag, $value) = @_; return pack('CC', $tag, length $value) . $value; }
+
+case controls_add => sub {
+    join ' ', code($conn->add($lab, attrs => [objectClass => 'organizationalUnit', ou => 'controls'])),
+        map { my $n = 6 - $_; code($conn->add("uid=p$_,$lab", attrs => [objectClass => 'inetOrgPerson', uid => "p$_", cn => "P $_", sn => "Name $n", description => ['red', 'blue']])) } 1 .. 5;
+};
+case paged => sub {
+    my $page = control('Paged', size => 2);
+    my (@sizes, @seen);
+    while (1) {
+        my $r = people($page);
+        return code($r) if $r->code;
+        push @sizes, $r->count;
+        push @seen, map { $_->get_value('uid') } $r->entries;
+        my ($answer) = $r->control('1.2.840.113556.1.4.319') or last;
+        my $cookie = $answer->cookie;
+        last unless defined $cookie && length $cookie;
+        $page->cookie($cookie);
+    }
+    return "@sizes " . joined(@seen);
+};
+case sorted => sub { my $r = people(control('Sort', order => 'sn')); my ($answer) = $r->control('1.2.840.113556.1.4.474') or return code($r); in_order($r) . ' ' . $answer->result };
+case sorted_reversed => sub { in_order(people(control('Sort', order => '-sn'))) };
+case vlv => sub {
+    my $view = control('VLV', before => 1, after => 1, content => 0, offset => 3);
+    my $r = people($view, control('Sort', order => 'sn'));
+    my ($answer) = $r->control('2.16.840.1.113730.3.4.10') or return code($r);
+    $view->response($answer);
+    my $first = in_order($r) . ' ' . $answer->target . '/' . $answer->content;
+    $view->end;
+    return $first . ', ' . in_order(people($view, control('Sort', order => 'sn')));
+};
+case manage_dsa_it => sub {
+    my $far = "ou=far,$lab";
+    my $added = code($conn->add($far, attrs => [objectClass => ['referral', 'extensibleObject'], ou => 'far', ref => 'ldap://far.example.org/ou=far,dc=org'],
+        control => [control('ManageDsaIT')]));
+    my $below = $conn->search(base => $lab, filter => '(ou=*)');
+    my $there = $conn->search(base => "uid=x,$far", scope => 'base', filter => '(objectClass=*)');
+    my $managed = $conn->search(base => $lab, filter => '(ou=far)', control => [control('ManageDsaIT')]);
+    return join ' ', $added, scalar($below->references), code($there), ($there->referrals)[0], $managed->count, code($conn->delete($far, control => [control('ManageDsaIT')]));
+};
+case assertion => sub {
+    join ' ', map { code($conn->modify("uid=p1,$lab", replace => { title => 'x' }, control => [control('Assertion', assertion => $_)])) } '(sn=none)', '(sn=Name 5)';
+};
+case pre_and_post_read => sub {
+    my $r = $conn->modify("uid=p1,$lab", replace => { title => 'y' }, control => [control('PreRead', attrs => ['title']), control('PostRead', attrs => ['title', 'sn'])]);
+    my ($before) = $r->control('1.3.6.1.1.13.1') or return code($r);
+    my ($after) = $r->control('1.3.6.1.1.13.2');
+    return join ' ', code($r), $before->entry->get_value('title'), $after->entry->get_value('title'), $after->entry->get_value('sn');
+};
+case matched_values => sub { joined($conn->search(base => "uid=p1,$lab", scope => 'base', filter => '(objectClass=*)', control => [control('MatchedValues', matchedValues => '((description=red)(sn=none))')])->entry(0)->get_value('description')) };
+case dereference => sub {
+    # Net::LDAP has no module for it: SEQUENCE OF { attribute, the attributes wanted of what it names }.
+    my $group = "cn=group,$lab";
+    $conn->add($group, attrs => [objectClass => 'groupOfNames', cn => 'group', member => "uid=p1,$lab"]);
+    my $wanted = octets(0x30, octets(0x30, octets(0x04, 'member') . octets(0x30, octets(0x04, 'sn'))));
+    my $r = $conn->search(base => $group, scope => 'base', filter => '(objectClass=*)', attrs => ['1.1'], callback => undef, control => [plain('1.3.6.1.4.1.4203.666.5.16', $wanted)]);
+    my $deleted = code($conn->delete($group));
+    return join ' ', code($r), $r->count, $deleted;
+};
+case proxied => sub {
+    my $as = sub {
+        my ($c, $who, $dn) = @_;
+        my $r = $c->search(base => $dn, scope => 'base', filter => '(objectClass=*)', control => [control('ProxyAuth', authzID => $who)]);
+        return $r->count || (code($r) == 123 ? 'denied' : 'hidden');
+    };
+    $conn->set_password(user => "uid=p1,$lab", newpasswd => 'proxied-password');
+    my ($own) = bound("uid=p1,$lab", 'proxied-password');
+    return join ' ', $as->($conn, "dn:uid=p1,$lab", "uid=p1,$lab"), $as->($conn, "dn:uid=p1,$lab", "uid=p2,$lab"), $as->($conn, '', "uid=p1,$lab"), $as->($own, "dn:$admin", "uid=p2,$lab");
+};
+case permissive_modify => sub {
+    my $permissive = plain('1.2.840.113556.1.4.1413');
+    join ' ', map { code($conn->modify("uid=p2,$lab", @$_, control => [$permissive])) } [add => { description => 'RED' }], [delete => { title => 'none' }];
+};
+case tree_delete => sub {
+    $conn->add("ou=tree,$lab", attrs => [objectClass => 'organizationalUnit', ou => 'tree']);
+    person('leaf', dn => "uid=leaf,ou=tree,$lab");
+    return join ' ', code($conn->delete("ou=tree,$lab")), code($conn->delete("ou=tree,$lab", control => [control('TreeDelete')])), code($conn->search(base => "ou=tree,$lab", filter => '(objectClass=*)'));
+};
+case no_op => sub { code($conn->delete("uid=p3,$lab", control => [control('NoOp')])) . ' ' . values_of("uid=p3,$lab", 'uid') };
+case relax => sub {
+    my @entry = ("uid=old,$lab", attrs => [objectClass => 'inetOrgPerson', uid => 'old', cn => 'Old', sn => 'Old', createTimestamp => '20010101000000Z']);
+    return join ' ', code($conn->add(@entry)), code($conn->add(@entry, control => [control('Relax')])), values_of("uid=old,$lab", 'createTimestamp'), code($conn->delete("uid=old,$lab"));
+};
+case subentries => sub {
+    my $added = code($conn->add("cn=hidden,$lab", attrs => [objectClass => ['subentry', 'extensibleObject'], cn => 'hidden', subtreeSpecification => '{}']));
+    my $seen = sub { names($conn->search(base => $lab, scope => 'one', filter => '(cn=hidden)', @_)) };
+    return join ' ', $added, '[' . $seen->() . ']', $seen->(control => [control('Subentries', visibility => 1)]), code($conn->delete("cn=hidden,$lab"));
+};
+case dont_use_copy => sub { code($conn->search(base => $lab, scope => 'base', filter => '(objectClass=*)', control => [control('DontUseCopy')])) };
+case authorization_identity => sub {
+    my $c = connect_to($ldap_uri);
+    my $r = $c->bind($admin, password => $password, control => [plain('2.16.840.1.113730.3.4.16')]);
+    my ($answer) = $r->control('2.16.840.1.113730.3.4.15') or return code($r);
+    return code($r) . ' ' . $answer->value;
+};
+case session_tracking => sub {
+    my $who = join '', map { octets(0x04, $_) } '192.0.2.7', 'portal', '1.3.6.1.4.1.21008.108.63.1.3', 'amartin';
+    code($conn->search(base => $lab, scope => 'base', filter => '(objectClass=*)', control => [plain('1.3.6.1.4.1.21008.108.63.1', octets(0x30, $who))]));
+};
+case transaction => sub {
+    my $all = sub {
+        my ($commit, @titles) = @_;
+        my $id = $conn->extension(name => '1.3.6.1.1.21.1')->response;
+        my @codes = map { code($conn->modify("uid=$_,$lab", replace => { title => $titles[0] }, control => [plain('1.3.6.1.1.21.2', $id)])) } 'p4', 'p5';
+        my $end = octets(0x30, ($commit ? '' : octets(0x01, "\0")) . octets(0x04, $id));
+        return join ' ', @codes, code($conn->extension(name => '1.3.6.1.1.21.3', value => $end)), values_of("uid=p4,$lab", 'title'), values_of("uid=p5,$lab", 'title');
+    };
+    return $all->(1, 'kept') . ', ' . $all->(0, 'dropped');
+};
+case sync => sub {
+    my ($cookie, %states);
+    my $refresh = sub {
+        %states = ();
+        my $request = control('SyncRequest', mode => 1, defined $cookie ? (cookie => $cookie) : ());
+        my $r = $conn->search(base => $lab, scope => 'one', filter => '(objectClass=person)', control => [$request], callback => sub {
+            my ($message, $entry) = @_;
+            return unless ref $entry && $entry->isa('Net::LDAP::Entry');
+            my ($state) = grep { $_->isa('Net::LDAP::Control::SyncState') } $message->control;
+            $states{$entry->get_value('uid') // $entry->dn} = $state->state;
+        });
+        my ($done) = grep { $_->isa('Net::LDAP::Control::SyncDone') } $r->control;
+        $cookie = $done->cookie if $done;
+        return code($r) . ' ' . joined(map { "$_=$states{$_}" } keys %states);
+    };
+    my $first = $refresh->();
+    $conn->modify("uid=p2,$lab", replace => { title => 'synced' });
+    return $first . ', ' . $refresh->();
+};
+case persistent_search_and_cancel => sub {
+    my $c = connect_to($ldap_uri, async => 1);
+    $c->bind($admin, password => $password)->sync;
+    my @seen;
+    my $search = $c->search(base => $lab, scope => 'one', filter => '(objectClass=person)', control => [control('PersistentSearch', changeTypes => 15, changesOnly => 1, returnECs => 1)],
+        callback => sub {
+            my ($message, $entry) = @_;
+            return unless ref $entry && $entry->isa('Net::LDAP::Entry');
+            my ($change) = grep { $_->isa('Net::LDAP::Control::EntryChange') } $message->control;
+            push @seen, $entry->get_value('uid') . '=' . $change->changeType;
+        });
+    # A request that is answered after it has begun.
+    $c->search(base => '', scope => 'base', filter => '(objectClass=*)')->sync;
+    $conn->modify("uid=p1,$lab", replace => { title => 'watched' });
+    $c->process until @seen || $search->done;
+    return code($search) unless @seen;
+    my $cancelled = $c->cancel($search);
+    return join ' ', @seen, code($cancelled), code($search);
+};
 
 case delete_non_leaf => sub { code($conn->delete("ou=moved,$base")) };
 case delete => sub { code($conn->delete("uid=one,$base")) . ' ' . code($conn->search(base => "uid=one,$base", scope => 'base', filter => '(objectClass=*)')) };

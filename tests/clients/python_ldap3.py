@@ -8,8 +8,9 @@ import sys
 import traceback
 
 import ldap3
-from ldap3 import ALL, BASE, LEVEL, MODIFY_ADD, MODIFY_DELETE, MODIFY_INCREMENT, MODIFY_REPLACE, SUBTREE, Connection, Server, Tls
+from ldap3 import ALL, ASYNC, ASYNC_STREAM, BASE, LEVEL, MODIFY_ADD, MODIFY_DELETE, MODIFY_INCREMENT, MODIFY_REPLACE, RESTARTABLE, SAFE_SYNC, SUBTREE, Connection, Server, Tls
 from ldap3.core.exceptions import LDAPException
+from ldap3.protocol.rfc4527 import post_read_control, pre_read_control
 
 URI, LDAPS_URI, CA, SUB, ADMIN, PASSWORD = (os.environ[n] for n in ("URI", "LDAPS_URI", "CA", "BASE", "ADMIN", "PASSWORD"))
 ONE = f"uid=one,{SUB}"
@@ -497,6 +498,96 @@ def unknown_critical_control():
 def unknown_control():
     names(scope=BASE, controls=[("1.3.6.1.4.1.4203.666.99.2", False, None)])
     return code()
+
+
+# Controls, on a branch of their own.
+LAB = f"ou=controls,{SUB}"
+
+
+@case
+def controls_add():
+    conn.add(LAB, "organizationalUnit", {"ou": "controls"})
+    seen = [code()]
+    for n in range(1, 6):
+        values = {"uid": f"p{n}", "cn": f"P {n}", "sn": f"Name {6 - n}", "description": ["red", "blue"]}
+        conn.add(f"uid=p{n},{LAB}", "inetOrgPerson", values)
+        seen.append(code())
+    return " ".join(seen)
+
+
+@case
+def paged():
+    sizes, seen, cookie = [], [], None
+    while cookie != b"":
+        conn.search(LAB, "(objectClass=person)", LEVEL, attributes=["uid"], paged_size=2, paged_cookie=cookie, paged_criticality=True)
+        cookie = conn.result["controls"]["1.2.840.113556.1.4.319"]["value"]["cookie"]
+        sizes.append(str(len(entries())))
+        seen += [first(e["dn"]) for e in entries()]
+    every = conn.extend.standard.paged_search(LAB, "(objectClass=person)", LEVEL, paged_size=2, generator=True)
+    together = "same" if joined(first(e["dn"]) for e in every) == joined(seen) else "different"
+    return f"{' '.join(sizes)} {joined(seen)} {together}"
+
+
+@case
+def permissive_modify():
+    permissive = [("1.2.840.113556.1.4.1413", True, None)]
+    conn.modify(f"uid=p2,{LAB}", {"description": [(MODIFY_ADD, ["RED"])]}, controls=permissive)
+    done = code()
+    conn.modify(f"uid=p2,{LAB}", {"title": [(MODIFY_DELETE, ["none"])]}, controls=permissive)
+    return f"{done} {code()}"
+
+
+@case
+def pre_and_post_read():
+    one = f"uid=p1,{LAB}"
+    conn.modify(one, {"title": [(MODIFY_REPLACE, ["x"])]})
+    controls = [pre_read_control(["title"], criticality=True), post_read_control(["title", "sn"], criticality=True)]
+    conn.modify(one, {"title": [(MODIFY_REPLACE, ["y"])]}, controls=controls)
+    before, after = (conn.result["controls"][oid]["value"]["result"] for oid in ("1.3.6.1.1.13.1", "1.3.6.1.1.13.2"))
+    return f"{code()} {before['title'][0]} {after['title'][0]} {after['sn'][0]}"
+
+
+@case
+def tree_delete():
+    tree = f"ou=tree,{LAB}"
+    conn.add(tree, "organizationalUnit", {"ou": "tree"})
+    person("leaf", f"uid=leaf,{tree}")
+    conn.delete(tree)
+    seen = [code()]
+    conn.delete(tree, controls=[("1.2.840.113556.1.4.805", True, None)])
+    seen.append(code())
+    names(base=tree)
+    return " ".join([*seen, code()])
+
+
+@case
+def persistent_search():
+    watcher = Connection(server(info=None), ADMIN, PASSWORD, client_strategy=ASYNC_STREAM, check_names=False, auto_bind=True)
+    watch = watcher.extend.standard.persistent_search(LAB, "(objectClass=person)", LEVEL, attributes=["uid"], streaming=False)
+    # The search has begun once it tells of a change; until then the change is made again.
+    for title in range(300):
+        conn.modify(f"uid=p1,{LAB}", {"title": [(MODIFY_REPLACE, [f"watched {title}"])]})
+        if seen := watch.next(block=True, timeout=0.1):
+            break
+    watch.stop()
+    return f"{first(seen['dn'])}={seen['changeType']}"
+
+
+@case
+def strategies():
+    """The other ways that ldap3 has to send and to wait."""
+    safe = Connection(server(), ADMIN, PASSWORD, client_strategy=SAFE_SYNC, auto_bind=True)
+    ok, result, response, _ = safe.search(LAB, "(uid=p1)")
+    seen = [first(response[0]["dn"]) if ok else str(result)]
+    waiting = Connection(server(), ADMIN, PASSWORD, client_strategy=ASYNC, auto_bind=True)
+    numbers = [waiting.search(LAB, f"(uid=p{n})", attributes=["cn"]) for n in (2, 3, 4)]
+    seen += [first(waiting.get_response(number)[0][0]["dn"]) for number in reversed(numbers)]
+    restarted = Connection(server(), ADMIN, PASSWORD, client_strategy=RESTARTABLE, auto_bind=True)
+    restarted.search(LAB, "(uid=p5)")
+    seen.append(first(restarted.response[0]["dn"]))
+    for connection in (safe, waiting, restarted):
+        connection.unbind()
+    return " ".join(seen)
 
 
 @case

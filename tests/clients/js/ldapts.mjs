@@ -4,13 +4,14 @@ import { readFileSync } from 'node:fs';
 
 const modules = process.env.NODE_MODULES;
 const require = createRequire(`${modules}/`);
-const { Attribute, Change, Client, Control, ModifyDNRequest } = require('ldapts');
+const { Attribute, Change, Client, Control, ModifyDNRequest, ServerSideSortingRequestControl } = require('ldapts');
 const version = JSON.parse(readFileSync(`${modules}/ldapts/package.json`)).version;
 
 const { URI: uri, LDAPS_URI: ldapsUri, CA: caFile, BASE: base, ADMIN: admin, PASSWORD: password } = process.env;
 const ca = [readFileSync(caFile)];
 const client = new Client({ url: uri, timeout: 30000 });
 
+const lab = `ou=controls,${base}`;
 const joined = (list) => [...list].sort().join('|');
 const rdnValue = (dn) => dn.replace(/^[^=]*=/, '').replace(/,.*$/s, '');
 const names = (result) => joined(result.searchEntries.map((e) => rdnValue(e.dn)));
@@ -248,6 +249,45 @@ const cases = {
   unknown_extended: () => code(client.exop('1.3.6.1.4.1.4203.666.99.1', 'x')),
   unknown_critical_control: () => code(client.search(base, { scope: 'base' }, new Control('1.3.6.1.4.1.4203.666.99.2', { critical: true }))),
   unknown_control: () => code(client.search(base, { scope: 'base' }, new Control('1.3.6.1.4.1.4203.666.99.2'))),
+
+  // Controls, on a branch of their own.
+  controls_add: () =>
+    codes(
+      () => unit(lab, 'controls'),
+      ...[1, 2, 3, 4, 5].map((n) => () => person(`p${n}`, { sn: `Name ${6 - n}`, description: ['red', 'blue'] }, `uid=p${n},${lab}`)),
+    ),
+  paged: async () => {
+    const sizes = [];
+    const seen = [];
+    for await (const page of client.searchPaginated(lab, { scope: 'one', filter: '(objectClass=person)', paged: { pageSize: 2 } })) {
+      sizes.push(page.searchEntries.length);
+      seen.push(...page.searchEntries.map((e) => e.uid));
+    }
+    return `${sizes.join(' ')} ${joined(seen)}`;
+  },
+  sorted_reversed: async () => {
+    const control = new ServerSideSortingRequestControl({ critical: true, value: { attributeType: 'sn', reverseOrder: true } });
+    const result = await client.search(lab, { scope: 'one', filter: '(objectClass=person)' }, control);
+    return result.searchEntries.map((e) => e.uid).join(' ');
+  },
+  permissive_modify: () => {
+    const permissive = new Control('1.2.840.113556.1.4.1413', { critical: true });
+    const two = `uid=p2,${lab}`;
+    return codes(
+      () => client.modify(two, change('add', 'description', 'RED'), permissive),
+      () => client.modify(two, change('delete', 'title', 'none'), permissive),
+    );
+  },
+  tree_delete: async () => {
+    const tree = `ou=tree,${lab}`;
+    await unit(tree, 'tree');
+    await person('leaf', {}, `uid=leaf,${tree}`);
+    return codes(
+      () => client.del(tree),
+      () => client.del(tree, new Control('1.2.840.113556.1.4.805', { critical: true })),
+      () => client.search(tree),
+    );
+  },
 
   delete_non_leaf: () => code(client.del(`ou=moved,${base}`)),
   delete: async () => `${await code(client.del(`uid=one,${base}`))} ${await code(client.search(`uid=one,${base}`, { scope: 'base' }))}`,
