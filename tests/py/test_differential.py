@@ -156,7 +156,8 @@ def sides(tmp_path_factory):
     content = [*data(), *work(branch(n) for n in WRITES)]
     theirs = Slapd(folder / "slapd", SUFFIX, ADMIN, ADMIN_PASSWORD, SLAPD_SCHEMA)
     theirs.load(ldif([top, *content]))
-    ours = Server(folder / "ours", flags=["--no-demo"])
+    # slapd leaves references as they are: its overlay follows them after the answer, at some time.
+    ours = Server(folder / "ours", flags=["--no-demo"], extra="references: { follow: false }\n")
     theirs.start()
     try:
         ours.start()
