@@ -21,6 +21,8 @@ pub const HASH_COST: HashCost =
 pub struct Limits {
     /// Open LDAP connections; a further one waits in the listen queue.
     pub connections: usize,
+    /// Connections bound as one identity; 0 is unlimited.
+    pub identity_connections: usize,
     /// Operations under way on one connection; the next is not read until one ends.
     pub in_flight: usize,
     /// Bytes of one LDAP message before a successful bind.
@@ -82,6 +84,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 4096,
+            identity_connections: 0,
             in_flight: 64,
             message_bytes_anonymous: 64 << 10,
             message_bytes: 16 << 20,

@@ -119,6 +119,7 @@ impl Settings {
             let who = def.who.iter().map(|word| Who::parse(word, &self.file.suffix, schema)).collect::<Result<_, _>>();
             Ok(BoundsRule {
                 who: who.map_err(|e| anyhow!("{}: at limits_for[{at}].who: {e}", self.origin.display()))?,
+                identity_connections: def.identity_connections,
                 search_entries: def.search_entries,
                 search_secs: def.search_secs,
                 search_candidates: def.search_candidates,

@@ -122,6 +122,7 @@ impl Default for Identities {
 pub struct LimitsFor {
     /// As in access rules.
     pub who: Vec<String>,
+    pub identity_connections: Option<usize>,
     pub search_entries: Option<usize>,
     pub search_secs: Option<u64>,
     pub search_candidates: Option<usize>,

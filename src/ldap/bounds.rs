@@ -9,6 +9,7 @@ use std::sync::Arc;
 /// What one identity may ask for; see [`Limits`] for the meaning of each.
 #[derive(Clone, Debug)]
 pub struct Bounds {
+    pub identity_connections: usize,
     pub search_entries: usize,
     pub search_secs: u64,
     pub search_candidates: usize,
@@ -21,6 +22,7 @@ pub struct Bounds {
 #[derive(Clone, Debug, Default)]
 pub struct BoundsRule {
     pub who: Vec<Who>,
+    pub identity_connections: Option<usize>,
     pub search_entries: Option<usize>,
     pub search_secs: Option<u64>,
     pub search_candidates: Option<usize>,
@@ -34,6 +36,7 @@ pub fn of(identity: &Identity, limits: &Limits, rules: &[BoundsRule]) -> Arc<Bou
     let none = BoundsRule::default();
     let rule = rules.iter().find(|rule| rule.who.iter().any(|w| w.speaks_of(identity))).unwrap_or(&none);
     Arc::new(Bounds {
+        identity_connections: rule.identity_connections.unwrap_or(limits.identity_connections),
         search_entries: rule.search_entries.unwrap_or(limits.search_entries),
         search_secs: rule.search_secs.unwrap_or(limits.search_secs),
         search_candidates: rule.search_candidates.unwrap_or(limits.search_candidates),

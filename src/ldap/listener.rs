@@ -67,14 +67,14 @@ async fn accept<L: Accept>(
     stop: CancellationToken,
 ) {
     loop {
-        // The permit comes first: beyond the limit connections wait in the listen queue.
-        let Some(permit) = permit(&shared, &stop).await else { return };
         let accepted = tokio::select! {
             accepted = listener.next() => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
             Ok((socket, peer)) => {
+                // Beyond the limit this one waits, and those behind it in the listen queue.
+                let Some(permit) = permit(&shared, &stop).await else { return };
                 let (shared, stop) = (Arc::clone(&shared), stop.clone());
                 tasks.spawn(async move {
                     let _permit = permit;

@@ -85,6 +85,11 @@ impl Monitor {
         lock(&self.open).remove(&connection.number);
     }
 
+    /// Open connections that are bound under this name.
+    pub fn bound_as(&self, dn: &str) -> usize {
+        lock(&self.open).values().filter(|c| *lock(&c.identity) == *dn).count()
+    }
+
     pub fn received(&self, connection: &Connection, kind: Kind) {
         connection.received.fetch_add(1, Ordering::Relaxed);
         if let Some(count) = self.initiated.get(kind as usize) {

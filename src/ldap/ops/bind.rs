@@ -7,7 +7,7 @@ use crate::{
     directory::Snapshot,
     dn::Dn,
     ldap::{
-        AdminPassword,
+        AdminPassword, bounds,
         controls::AUTHORIZATION_IDENTITY_RESPONSE,
         message::{Auth, Control, Kind},
         result::{self, Code},
@@ -44,9 +44,21 @@ pub async fn bind(call: &Call, version: i64, name: &str, auth: Auth) -> (Identit
         return refuse(Code::InvalidDnSyntax, "the name is not a DN");
     };
     match authenticate(call, &dn, password).await {
+        Some(identity) if is_crowded(call, &identity) => {
+            refuse(Code::Busy, "too many connections are bound as this identity")
+        }
         Some(identity) => accept(call, identity, name.to_owned()),
         // One answer for a wrong name, a wrong password and a closed account.
         None => refuse(Code::InvalidCredentials, "invalid credentials"),
+    }
+}
+
+/// True if the identity has as many connections as it may have.
+fn is_crowded(call: &Call, identity: &Identity) -> bool {
+    let options = &call.shared.options;
+    match bounds::of(identity, &options.limits, &options.bounds).identity_connections {
+        0 => false,
+        most => call.shared.monitor.bound_as(identity.dn()) >= most,
     }
 }
 

@@ -18,8 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Candidates looked at before abandon, time and the other requests get their turn.
+/// Candidates looked at before abandon and the other requests get their turn.
 pub const STRIDE: usize = 256;
+/// Candidates looked at before the time is.
+const CLOCK_STRIDE: usize = 16;
 /// Bytes gathered before they go to the outbox.
 const CHUNK: usize = 32 << 10;
 
@@ -94,11 +96,21 @@ impl Limits {
         }
     }
 
+    /// True if this is one candidate too many.
+    pub fn is_beyond(&self, seen: usize) -> bool {
+        self.candidates.is_some_and(|max| seen > max)
+    }
+
     /// Looks whether the search has to end after this many candidates; takes turns with others.
     pub async fn check(&self, call: &Call, seen: usize) -> Option<End> {
-        if self.candidates.is_some_and(|max| seen > max) {
+        if self.is_beyond(seen) {
             let text = "the search looks at more entries than the limit allows; use a filter on indexed attributes";
             return Some(End::Over(result::result(Code::AdminLimitExceeded, text)));
+        }
+        // A filter may be long: some candidates take as long as many others.
+        if seen.is_multiple_of(CLOCK_STRIDE) && self.until.is_some_and(|t| Instant::now() > t) {
+            let text = "the search took longer than the limit allows";
+            return Some(End::Over(result::result(Code::TimeLimitExceeded, text)));
         }
         if !seen.is_multiple_of(STRIDE) {
             return None;
@@ -107,10 +119,6 @@ impl Limits {
         if call.interrupt.is_set() {
             let canceled = result::result(Code::Canceled, "cancelled by the client");
             return Some(if call.interrupt.wants_answer() { End::Over(canceled) } else { End::Abandoned });
-        }
-        if self.until.is_some_and(|t| Instant::now() > t) {
-            let text = "the search took longer than the limit allows";
-            return Some(End::Over(result::result(Code::TimeLimitExceeded, text)));
         }
         None
     }
@@ -161,8 +169,11 @@ impl Delivery {
             if page.is_some_and(|size| on_page >= size) {
                 break End::Full;
             }
-            match source.step(&grants) {
+            let step = source.step(&grants);
+            seen += 1;
+            match step {
                 Step::End => break End::Over(result::success()),
+                Step::Found(_) if self.limits.is_beyond(seen) => {}
                 Step::Passed => {}
                 Step::Reference(uris) => {
                     if !uris.is_empty() {
@@ -179,7 +190,6 @@ impl Delivery {
                     on_page += 1;
                 }
             }
-            seen += 1;
             if out.len() >= CHUNK {
                 call.outbox.push(&out);
                 out.clear();
