@@ -67,6 +67,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         bounds: built.bounds,
         controls: built.controls,
         version_2: built.version_2,
+        change_log: built.change_log,
     };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));

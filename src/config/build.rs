@@ -39,6 +39,7 @@ pub struct Built {
     pub bounds: Vec<BoundsRule>,
     pub controls: Offered,
     pub version_2: bool,
+    pub change_log: bool,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +97,7 @@ impl Settings {
                     bounds,
                     controls,
                     version_2: file.ldap.version_2,
+                    change_log: file.ldap.change_log,
                 })
             }
             _ => Err(anyhow!(faults.join("\n"))),

@@ -132,13 +132,21 @@ pub struct LimitsFor {
 }
 
 /// What is offered over LDAP.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ldap {
     /// Take LDAPv2 binds.
     pub version_2: bool,
     /// Controls that are not offered, by OID or name.
     pub controls_off: Vec<String>,
+    /// Show the journal below `cn=changelog` to those whom the access rules let read it.
+    pub change_log: bool,
+}
+
+impl Default for Ldap {
+    fn default() -> Self {
+        Ldap { version_2: false, controls_off: Vec::new(), change_log: true }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

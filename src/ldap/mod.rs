@@ -2,6 +2,7 @@
 //! to the directory and its answers into messages; decides nothing about entries.
 
 mod bounds;
+mod change_log;
 pub mod client;
 mod codec;
 mod controls;
@@ -48,6 +49,8 @@ pub struct Options {
     pub controls: Offered,
     /// Whether LDAPv2 binds are taken, for clients that know nothing newer.
     pub version_2: bool,
+    /// Whether the journal is shown below `cn=changelog`.
+    pub change_log: bool,
 }
 
 /// The administrator of the configuration.

@@ -3,6 +3,7 @@
 //! other.
 
 use super::{
+    change_log::CHANGE_LOG,
     monitor::{self, MONITOR},
     ops::Call,
 };
@@ -67,7 +68,7 @@ pub fn at(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Result<Node, 
 }
 
 impl MadeUp {
-    fn into_node(self, schema: &Schema) -> Option<Node> {
+    pub fn into_node(self, schema: &Schema) -> Option<Node> {
         let mut draft = Draft::default();
         for (name, value) in &self.attributes {
             if let Some(id) = schema.attr_id(name) {
@@ -98,6 +99,11 @@ fn root_dse(call: &Call, snapshot: &Snapshot) -> MadeUp {
         attributes.push(("supportedExtension", START_TLS.to_owned()));
     }
     attributes.extend(FEATURES.iter().map(|oid| ("supportedFeatures", (*oid).to_owned())));
+    if options.change_log {
+        attributes.push(("changeLog", CHANGE_LOG.to_owned()));
+        attributes.push(("firstChangeNumber", options.directory.journal_start().to_string()));
+        attributes.push(("lastChangeNumber", snapshot.head.to_string()));
+    }
     attributes.push(("vendorName", "Vestibule".to_owned()));
     attributes.push(("vendorVersion", env!("CARGO_PKG_VERSION").to_owned()));
     MadeUp { dn: String::new(), class: "top", attributes }

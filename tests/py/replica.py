@@ -83,6 +83,12 @@ class Replica:
             return {}
         return {dn: {n: sorted(v) for n, v in entry.items()} for dn, entry in found}
 
+    def modify(self, text):
+        """Applies LDIF change records."""
+        command = ["ldapmodify", "-x", "-H", self.uri, "-D", ROOT, "-w", ROOT_PASSWORD]
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=LIMIT_SECS)
+        assert done.returncode == 0, done
+
     def stop(self):
         if self.process is not None:
             self.process.terminate()

@@ -98,7 +98,7 @@ def change_everything(provider, tag):
     new = "\n".join(person(f"{tag}{n}", people, mail=f"{tag}{n}@x.example") for n in range(6))
     provider.add(new + "\n" + group(f"{tag}staff", f"uid={tag}0,{people}", f"uid={tag}1,{people}")).ok()
     provider.modify(
-        f"dn: uid={tag}0,{people}\nchangetype: modify\nreplace: mail\nmail: other@x.example\n-\n"
+        f"dn: uid={tag}0,{people}\nchangetype: modify\nreplace: mail\nmail: {tag}-other@x.example\n-\n"
         "add: description\ndescription:: w6l0w6k=\n-\nadd: telephoneNumber\ntelephoneNumber: +33 1\n"
     ).ok()
     provider.modify(

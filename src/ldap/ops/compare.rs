@@ -1,6 +1,6 @@
 //! Compare (RFC 4511 section 4.10): 6 true, 5 false, 16 no such attribute.
 
-use super::{Call, Done, bind};
+use super::{Call, Done, bind, search::log};
 use crate::{
     access::Right,
     directory::{Error, UriScope, View},
@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use ldap3_proto::proto::LdapCompareRequest;
+use std::sync::Arc;
 
 pub async fn compare(call: &Call, request: LdapCompareRequest) -> Done {
     let name = request.dn.clone();
@@ -30,7 +31,10 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     if !call.controls.manage_dsa_it {
         snapshot.require_here(&dn, &key, UriScope::None, &grants)?;
     }
-    let made_up = rootdse::at(call, &snapshot, &key).transpose()?;
+    let made_up = match log::offered_place(call, &snapshot, &dn) {
+        Some(place) => Some(log::entry(call, &snapshot, place).await?),
+        None => rootdse::at(call, &snapshot, &key).transpose()?.map(Arc::new),
+    };
     let node = match &made_up {
         Some(node) => node,
         None => snapshot.find(&key).ok_or_else(|| snapshot.no_such_object(&key, &grants))?,

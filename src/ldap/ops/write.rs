@@ -1,6 +1,6 @@
 //! Add, Modify, Delete and ModifyDN: to the directory's writer, and its answer back.
 
-use super::{Call, Done};
+use super::{Call, Done, search::log};
 use crate::{
     access::Identity,
     directory::{Error, Op, Outcome, Sight, Sights, Terms, Update, View},
@@ -71,6 +71,11 @@ pub async fn submit(call: &Call, op: Op) -> Result<Outcome, Error> {
 pub async fn prepare(call: &Call, mut op: Op) -> Result<Op, Error> {
     let directory = &call.shared.options.directory;
     let snapshot = directory.read();
+    if let Op::Add { dn, .. } | Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. } = &op
+        && log::offered_place(call, &snapshot, dn).is_some()
+    {
+        return Err(Error::Unwilling("the server itself keeps the change log"));
+    }
     if op.secrets(&snapshot.schema) == 0 {
         return Ok(op);
     }

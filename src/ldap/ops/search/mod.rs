@@ -3,6 +3,7 @@
 
 mod deliver;
 mod deref;
+pub(super) mod log;
 mod made_up;
 mod pages;
 mod sort;
@@ -79,11 +80,19 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         let asked = made_up::Asked { snapshot: &snapshot, base, scope, filter: &filter, delivery: &delivery };
         return made_up::search(call, &asked, &tree, sent).map(Some);
     }
-    let (base, scope) = below_root(base, scope, &snapshot);
-    assert_base(call, &snapshot, &base)?;
-    let grants = call.shared.options.directory.access.grants(&call.identity);
-    let hits = Search { base, scope, filter, visit }.begin(Arc::clone(&snapshot), &grants)?;
-    let mut source = Source::hits(hits);
+    let mut source = match log::asked(call, request, &snapshot, (&base, scope), &filter).await? {
+        Some(log) if controls.paged.is_none() && controls.sort.is_none() => {
+            return log.send(call, &delivery, sent).await;
+        }
+        Some(log) => log.collect(call).await?,
+        None => {
+            let (base, scope) = below_root(base, scope, &snapshot);
+            assert_base(call, &snapshot, &base)?;
+            let grants = call.shared.options.directory.access.grants(&call.identity);
+            let hits = Search { base, scope, filter, visit }.begin(Arc::clone(&snapshot), &grants)?;
+            Source::hits(hits)
+        }
+    };
     let mut answers = Vec::new();
     if let Some(keys) = &controls.sort {
         match sort::Order::new(keys, &snapshot.schema) {
