@@ -5,18 +5,22 @@
 //! has not changed between them, and it tells without any list of what was sent which entries the
 //! client holds: those that the search would have found there.
 
-use super::{Change, ChangeKind, Content, Directory, Error, Node, Snapshot, View, search::Scope};
+use super::{Change, ChangeKind, Content, Directory, Error, Node, Scope, Search, Snapshot, Step, View, Visit};
 use crate::{
     access::{Grants, Right},
     dn::{Dn, DnKey},
     filter::Filter,
-    schema::Schema,
+    schema::{AttrId, Schema},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 /// What a follower wants to hear of.
 pub struct Interest {
+    dn: Dn,
     base: DnKey,
     scope: Scope,
     filter: Filter,
@@ -34,7 +38,31 @@ pub enum News {
 
 impl Interest {
     pub fn new(base: &Dn, scope: Scope, filter: Filter, schema: &Schema) -> Self {
-        Interest { base: schema.dn_key(base), scope, filter }
+        Interest { dn: base.clone(), base: schema.dn_key(base), scope, filter }
+    }
+
+    /// Whether an entry can come and go without a change to itself, as under a filter on memberOf:
+    /// then its changes alone do not tell what became of it.
+    pub fn looks_around(&self, snapshot: &Snapshot) -> bool {
+        let known = &snapshot.schema.known;
+        let gathered = snapshot.groups.shown().filter(|_| !snapshot.dynamic.is_empty());
+        let around = [known.member_of, known.has_subordinates, known.num_subordinates, known.context_csn];
+        looks_at(&self.filter, &|attr| around.contains(&attr) || gathered == Some(attr))
+    }
+
+    /// All that the search finds.
+    fn all(&self, snapshot: &Arc<Snapshot>, grants: &Grants<'_>) -> Vec<Uuid> {
+        let (base, scope, filter) = (self.dn.clone(), self.scope, self.filter.clone());
+        let search = Search { base, scope, filter, visit: Visit::default() };
+        let Ok(mut hits) = search.begin(Arc::clone(snapshot), grants) else { return Vec::new() };
+        let mut all = Vec::new();
+        loop {
+            match hits.step(grants) {
+                Step::Found(node) => all.push(node.entry.uuid),
+                Step::End => return all,
+                Step::Passed | Step::Reference(_) => {}
+            }
+        }
     }
 
     /// Whether the search finds this entry in this state.
@@ -77,6 +105,21 @@ impl Directory {
     }
 }
 
+fn looks_at(filter: &Filter, around: &dyn Fn(AttrId) -> bool) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(|part| looks_at(part, around)),
+        Filter::Not(part) => looks_at(part, around),
+        Filter::Undefined => false,
+        Filter::Present(target)
+        | Filter::Equal(target, _)
+        | Filter::GreaterOrEqual(target, _)
+        | Filter::LessOrEqual(target, _)
+        | Filter::Substring(target, _) => target.attrs.iter().any(|attr| around(*attr)),
+        Filter::InChain(..) => true,
+        Filter::Extensible { target, .. } => target.iter().any(|t| t.attrs.iter().any(|attr| around(*attr))),
+    }
+}
+
 /// What is known of one touched entry.
 #[derive(Default)]
 struct Touched {
@@ -96,14 +139,24 @@ struct Touched {
 /// Without the state `before`, every touched entry that is not to be seen now counts as gone.
 pub fn news(
     changes: &[(u64, Change)],
-    before: Option<&Snapshot>,
-    now: &Snapshot,
+    before: Option<&Arc<Snapshot>>,
+    now: &Arc<Snapshot>,
     interest: &Interest,
     grants: &Grants<'_>,
 ) -> Vec<News> {
     let mut puts = Vec::new();
     let mut gone = Vec::new();
-    for (uuid, touched) in touched(changes, now, interest) {
+    let mut touched = touched(changes, now, interest);
+    if let Some(before) = before
+        && (interest.looks_around(now) || interest.looks_around(before))
+    {
+        let old: HashSet<Uuid> = interest.all(before, grants).into_iter().collect();
+        let new: HashSet<Uuid> = interest.all(now, grants).into_iter().collect();
+        for uuid in old.symmetric_difference(&new) {
+            touched.entry(*uuid).or_default();
+        }
+    }
+    for (uuid, touched) in touched {
         let held = before.and_then(|b| b.by_uuid(uuid).filter(|n| interest.sees(b, n, grants)).map(|n| (b, n)));
         let node = now.by_uuid(uuid).filter(|n| interest.sees(now, n, grants));
         match (node, held, before) {
@@ -121,7 +174,7 @@ pub fn news(
     }
     puts.sort_by_key(|(rank, ..)| *rank);
     gone.sort_by_key(|(_, key, _)| std::cmp::Reverse(key.as_ref().map_or(0, |k| k.rdns().len())));
-    in_order(puts, gone, before)
+    in_order(puts, gone, before.map(Arc::as_ref))
 }
 
 type Put = ((usize, u64), DnKey, Arc<Node>, bool);

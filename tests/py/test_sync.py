@@ -286,3 +286,21 @@ def test_without_the_control_there_is_no_sync(new_server):
     assert [SYNC.encode() in entry["supportedControl"] for entry in supported] == [True, False]
     with pytest.raises(ldap.UNAVAILABLE_CRITICAL_EXTENSION):
         Consumer(off).refresh()
+
+
+def test_who_joins_or_leaves_a_group_comes_and_goes(own):
+    """The people do not change themselves: their memberOf does."""
+    one, two = f"uid=one,{OU}", f"uid=two,{OU}"
+    own.add(person("one", OU) + "\n" + person("two", OU)).ok()
+    own.add(f"dn: cn=team,{OU}\nobjectClass: groupOfNames\nmember: {one}\n").ok()
+    wanted = dict(base=OU, filter=f"(memberOf=cn=team,{OU})")
+    polls, persists = Consumer(own, **wanted).refresh(), Consumer(own, **wanted).persist()
+    assert polls.names == persists.names == {one}
+    own.modify(f"dn: cn=team,{OU}\nchangetype: modify\nadd: member\nmember: {two}\n").ok()
+    persists.until(lambda: persists.told)
+    assert persists.told == [("entry", two)]
+    assert polls.refresh().names == persists.names == {one, two}
+    own.modify(f"dn: cn=team,{OU}\nchangetype: modify\ndelete: member\nmember: {one}\n").ok()
+    persists.until(lambda: len(persists.told) > 1)
+    assert persists.told[1:] == [("delete", one)]
+    assert polls.refresh().names == persists.names == {two}

@@ -43,6 +43,8 @@ pub(super) async fn run(
     let since = match &asked.cookie {
         None => None,
         Some(_) => match changes_since(feed, client.cookie.point, &snapshot).await? {
+            // What came and went by a change to another entry is not in the journal.
+            Some(changes) if !changes.is_empty() && interest.looks_around(&snapshot) => None,
             Some(changes) => Some(changes),
             None if asked.reload_hint => None,
             None => {
@@ -187,7 +189,7 @@ async fn digest(
     let (interest, before, now) = (Arc::clone(interest), before.cloned(), Arc::clone(now));
     let work = move || {
         let grants = shared.options.directory.access.grants(&identity);
-        news(&changes, before.as_deref(), &now, &interest, &grants)
+        news(&changes, before.as_ref(), &now, &interest, &grants)
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Stop::With(result::result(Code::Other, "the changes could not be worked out")))
