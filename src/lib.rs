@@ -29,12 +29,13 @@
 //! 1. `ldap/listener` accepts, does TLS, spawns a `ldap/session`.
 //! 2. `ldap/codec` waits for one whole message, reads its id first, then the request. Filters and
 //!    passwords are read through the wire crate's BER layer, because they need not be UTF-8.
-//! 3. `ldap/session` runs several requests of one connection at a time; bind and StartTLS wait
-//!    for the others. Answers gather in `ldap/outbox` and are written in one go.
+//! 3. `ldap/session` has `ldap/controls` read the controls, takes on the identity that they name,
+//!    and runs several requests of one connection at a time; bind and StartTLS wait for the
+//!    others. Answers gather in `ldap/outbox` and are written in one go.
 //! 4. `ldap/ops/write` converts to a [`directory::Op`] and has passwords hashed off the async
 //!    threads. Nothing below this line sees a wire type.
-//! 5. [`directory::Directory::submit`] hands the op to the one writer thread
-//!    (`directory/writer`), which takes all that waits, up to `limits.commit_batch`.
+//! 5. [`directory::Directory::submit_update`] hands the op and its [`directory::Terms`] to the one
+//!    writer thread (`directory/writer`), which takes all that waits, up to `limits.commit_batch`.
 //! 6. For each op `directory/add` makes a plan on the state that the ones before left: parent,
 //!    existence, RDN values, superclasses, schema and class rules (all violations at once),
 //!    lifecycle state (`directory/identity` and `lifecycle/machine`), access. A refused op
@@ -71,6 +72,17 @@
 //!   (`directory/references`), found by the prefix that a superior's key is in the index. Each entry
 //!   touched is a change of its own in the journal, by the one who asked. `directory/unique` looks
 //!   at every put before it is applied.
+//! - **Updates come on terms**: assertion, no-op, permissive, relax, tree delete and the sights
+//!   before and after are part of an update, not of the protocol. A transaction is a list of them.
+//! - **Controls are one table** (`ldap/controls`): what stands there is advertised, read, and can
+//!   be switched off in the configuration; nothing else is.
+//! - **A search is a supply of entries and a way to send them** (`ldap/ops/search`): the supply is
+//!   what is found, or a list once it is sorted; pages and windows stop and go on in it. The rest
+//!   of a paged search stays with its connection, on the snapshot that it began with.
+//! - **Entries that stand for something else** (aliases, referral objects, subentries) are found by
+//!   `directory/marks` before a search begins; where there are none they cost nothing.
+//! - **Feeds follow the journal** (`directory/follow`, `ldap/ops/feed`): content synchronisation,
+//!   persistent search and the change log are three forms of one reading.
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.
@@ -97,6 +109,8 @@
 //! - `caseless` folds case as RFC 4518 asks, `crc32fast` sums records, `rustix` asks the system for
 //!   free space, file limits and its name, `indicatif` draws progress, `ldap3_lber` is the wire
 //!   crate's own BER layer.
+//! - Responses are encoded in `ldap/reply`: the wire crate knows neither every result code nor
+//!   response controls of every kind.
 //! - The command line has a small LDAP client (`ldap/client`), because the one at hand takes sets
 //!   of values and would lose their order.
 

@@ -124,6 +124,13 @@ impl Limits {
     }
 }
 
+/// Sends a search continuation reference (RFC 4511 section 4.5.3).
+pub fn tell_reference(call: &Call, uris: &[String]) {
+    if !uris.is_empty() {
+        call.outbox.send(call.id, &Reply::reference(uris.iter().map(String::as_str)));
+    }
+}
+
 /// Why the delivery ended.
 pub enum End {
     /// Nobody waits for an answer.
@@ -175,11 +182,7 @@ impl Delivery {
                 Step::End => break End::Over(result::success()),
                 Step::Found(_) if self.limits.is_beyond(seen) => {}
                 Step::Passed => {}
-                Step::Reference(uris) => {
-                    if !uris.is_empty() {
-                        Reply::reference(uris.iter().map(String::as_str)).encode(&mut out, call.id);
-                    }
-                }
+                Step::Reference(uris) => tell_reference(call, &uris),
                 Step::Found(_) if self.limits.entries.is_some_and(|max| *sent >= max) => {
                     let text = "there are more entries than the limit allows";
                     break End::Over(result::result(Code::SizeLimitExceeded, text));

@@ -94,28 +94,35 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         }
     };
     let mut answers = Vec::new();
-    if let Some(keys) = &controls.sort {
-        match sort::Order::new(keys, &snapshot.schema) {
-            Ok(order) => {
-                match sort::collect(call, source, &order, delivery.limits()).await? {
-                    sort::Collected::List(list) => match &controls.vlv {
-                        None => source = Source::list(Arc::clone(&snapshot), list),
-                        Some(vlv) => {
-                            answers.push(sort::response(Code::Success, None));
-                            return window::send(call, vlv, &order, (snapshot, list), delivery, answers, sent).await;
-                        }
-                    },
-                    sort::Collected::Stopped(end) => return Ok(end.map(Ended::from)),
-                }
-                answers.push(sort::response(Code::Success, None));
-            }
-            Err((code, attribute)) if controls.sort_critical || controls.vlv.is_some() => {
-                let text = format!("{attribute}: the list cannot be sorted by it");
-                let result = result::result(Code::UnavailableCriticalExtension, text);
-                return Ok(Some(Ended { result, controls: vec![sort::response(code, Some(&attribute))] }));
-            }
-            Err((code, attribute)) => answers.push(sort::response(code, Some(&attribute))),
+    let order = match controls.sort.as_ref().map(|keys| sort::Order::new(keys, &snapshot.schema)) {
+        None => None,
+        Some(Ok(order)) => {
+            answers.push(sort::response(Code::Success, None));
+            Some(order)
         }
+        Some(Err((code, attribute))) if controls.sort_critical || controls.vlv.is_some() => {
+            let text = format!("{attribute}: the list cannot be sorted by it");
+            let result = result::result(Code::UnavailableCriticalExtension, text);
+            return Ok(Some(Ended { result, controls: vec![sort::response(code, Some(&attribute))] }));
+        }
+        Some(Err((code, attribute))) => {
+            answers.push(sort::response(code, Some(&attribute)));
+            None
+        }
+    };
+    if let Some(order) = &order {
+        let list = match window::kept(call, request, &snapshot) {
+            Some(list) => list,
+            None => match sort::collect(call, source, order, delivery.limits()).await? {
+                sort::Collected::List(list) => list.into(),
+                sort::Collected::Stopped(end) => return Ok(end.map(Ended::from)),
+            },
+        };
+        if let Some(vlv) = &controls.vlv {
+            window::keep(call, request, &snapshot, &list);
+            return window::send(call, vlv, order, (snapshot, list), delivery, answers, sent).await;
+        }
+        source = Source::list(Arc::clone(&snapshot), list.to_vec());
     }
     if let Some(paged) = &controls.paged {
         return pages::begin(call, request, paged, source, delivery, answers, sent).await;

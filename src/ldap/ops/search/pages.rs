@@ -3,7 +3,7 @@
 
 use super::{
     Ended,
-    deliver::{Delivery, End, Source},
+    deliver::{Delivery, End, Source, tell_reference},
 };
 use crate::{
     directory::{Error, Node, Step},
@@ -27,6 +27,15 @@ use std::{
 pub struct Pages {
     open: BTreeMap<u64, Rest>,
     last: u64,
+    /// The list that windows were last shown of.
+    list: Option<List>,
+}
+
+/// A sorted list, good for as long as nothing is written.
+struct List {
+    request: u64,
+    head: u64,
+    nodes: Arc<[Arc<Node>]>,
 }
 
 /// What is left of a search.
@@ -41,6 +50,16 @@ struct Rest {
 impl Pages {
     pub fn clear(&mut self) {
         self.open.clear();
+        self.list = None;
+    }
+
+    /// The list of an earlier request of the same search on the same state of the directory.
+    pub(super) fn list(&self, request: u64, head: u64) -> Option<Arc<[Arc<Node>]>> {
+        self.list.as_ref().filter(|l| (l.request, l.head) == (request, head)).map(|l| Arc::clone(&l.nodes))
+    }
+
+    pub(super) fn keep_list(&mut self, request: u64, head: u64, nodes: Arc<[Arc<Node>]>) {
+        self.list = Some(List { request, head, nodes });
     }
 
     /// Keeps the rest of a search; the oldest one goes if there are too many. Answers the cookie.
@@ -157,11 +176,7 @@ async fn look_ahead(call: &Call, source: &mut Source, delivery: &Delivery) -> Ah
         match source.step(&grants) {
             Step::Found(node) => return Ahead::Node(node),
             Step::End => return Ahead::Nothing(End::Over(result::success())),
-            Step::Reference(uris) => {
-                if !uris.is_empty() {
-                    call.outbox.send(call.id, &reply::Reply::reference(uris.iter().map(String::as_str)));
-                }
-            }
+            Step::Reference(uris) => tell_reference(call, &uris),
             Step::Passed => {}
         }
         seen += 1;
@@ -172,7 +187,7 @@ async fn look_ahead(call: &Call, source: &mut Source, delivery: &Delivery) -> Ah
 }
 
 /// Requests of one search have the same; page size and attributes may differ.
-fn fingerprint(call: &Call, request: &SearchRequest) -> u64 {
+pub(super) fn fingerprint(call: &Call, request: &SearchRequest) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&request.base, request.scope, request.deref, request.size_limit, call.identity.dn()).hash(&mut hasher);
     format!("{:?} {:?}", request.filter, call.controls.sort).hash(&mut hasher);

@@ -1,7 +1,7 @@
 //! Sorted results (RFC 2891): the entries found are gathered and put in order before the first one
 //! goes out.
 
-use super::deliver::{End, Limits, Source};
+use super::deliver::{End, Limits, Source, tell_reference};
 use crate::{
     access::Right,
     directory::{Error, Node, Step, View},
@@ -132,11 +132,7 @@ pub(super) async fn collect(
         match source.step(&grants) {
             Step::End => break,
             Step::Passed => {}
-            Step::Reference(uris) => {
-                if !uris.is_empty() {
-                    call.outbox.send(call.id, &reply::Reply::reference(uris.iter().map(String::as_str)));
-                }
-            }
+            Step::Reference(uris) => tell_reference(call, &uris),
             Step::Found(_) if found.len() >= most => {
                 let text = "there are more entries than the server sorts";
                 return Ok(Collected::Stopped(Some(result::result(Code::AdminLimitExceeded, text))));

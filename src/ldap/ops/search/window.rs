@@ -4,6 +4,7 @@
 use super::{
     Ended,
     deliver::{Delivery, End, Source},
+    pages,
     sort::Order,
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     entry::ber,
     ldap::{
         controls::{Place, VLV_RESPONSE, Vlv},
-        message::Control,
+        message::{Control, SearchRequest},
         ops::Call,
         reply,
         result::{self, Code},
@@ -19,11 +20,22 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// The sorted list that the last window was shown of, if it is still what the search finds.
+pub(super) fn kept(call: &Call, request: &SearchRequest, snapshot: &Snapshot) -> Option<Arc<[Arc<Node>]>> {
+    call.controls.vlv.as_ref()?;
+    call.state.pages().list(pages::fingerprint(call, request), snapshot.head)
+}
+
+/// Keeps a list for the next window: who scrolls asks again and again.
+pub(super) fn keep(call: &Call, request: &SearchRequest, snapshot: &Snapshot, nodes: &Arc<[Arc<Node>]>) {
+    call.state.pages().keep_list(pages::fingerprint(call, request), snapshot.head, Arc::clone(nodes));
+}
+
 pub(super) async fn send(
     call: &Call,
     vlv: &Vlv,
     order: &Order,
-    (snapshot, nodes): (Arc<Snapshot>, Vec<Arc<Node>>),
+    (snapshot, nodes): (Arc<Snapshot>, Arc<[Arc<Node>]>),
     delivery: Delivery,
     mut answers: Vec<Control>,
     sent: &mut usize,
