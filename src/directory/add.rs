@@ -81,7 +81,7 @@ fn parent<'a>(context: &Context<'a>, key: &DnKey) -> Result<Option<&'a Arc<Node>
     let above = key.parent().and_then(|p| base.find(&p)).ok_or_else(|| context.no_such_object(key))?;
     // RFC 4512 section 2.6: an alias is a leaf.
     if base.is_marked(above.id, Mark::Alias) {
-        return Err(Error::Alias("an alias has no subordinates"));
+        return Err(Error::Alias { reason: "an alias has no subordinates", matched: None });
     }
     Ok(Some(above))
 }

@@ -45,8 +45,10 @@ pub enum Error {
     Access { what: String },
     #[error("the name is kept by another server; see the referral")]
     Referral { uris: Vec<String>, matched: String },
-    #[error("alias: {0}")]
-    Alias(&'static str),
+    #[error("the new name belongs to another server")]
+    SeveralServers,
+    #[error("alias: {reason}")]
+    Alias { reason: &'static str, matched: Option<String> },
     #[error("the assertion is not true of the entry")]
     AssertionFailed,
     #[error("not possible: {0}")]

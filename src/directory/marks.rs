@@ -82,15 +82,22 @@ impl Snapshot {
     }
 
     /// The entry that a name leads to when every alias on the way is followed.
-    pub fn dereference(&self, key: &DnKey) -> Result<DnKey, Error> {
+    pub fn dereference(&self, key: &DnKey, grants: &Grants<'_>) -> Result<DnKey, Error> {
         let mut key = key.clone();
+        let mut last = None;
         for _ in 0..ALIAS_HOPS {
             match self.first_alias(&key) {
                 None => return Ok(key),
-                Some(alias) => key = self.behind(alias, &key)?,
+                Some(alias) => key = self.behind(alias, &key, grants)?,
             }
+            last = self.first_alias(&key);
         }
-        Err(Error::Alias("the aliases lead in a circle"))
+        Err(self.alias_problem("the aliases lead in a circle", last, grants))
+    }
+
+    /// Names the alias at fault, to who may read it (RFC 4511 section 4.1.9).
+    fn alias_problem(&self, reason: &'static str, alias: Option<&Arc<Node>>, grants: &Grants<'_>) -> Error {
+        Error::Alias { reason, matched: alias.filter(|n| self.may_read(n, grants)).map(|n| self.dn_text(n)) }
     }
 
     /// The highest alias that the name passes.
@@ -108,8 +115,9 @@ impl Snapshot {
     }
 
     /// The name with the alias in it replaced by what it stands for.
-    fn behind(&self, alias: &Node, key: &DnKey) -> Result<DnKey, Error> {
-        let target = self.alias_target(alias).ok_or(Error::Alias("an alias names no entry"))?;
+    fn behind(&self, alias: &Arc<Node>, key: &DnKey, grants: &Grants<'_>) -> Result<DnKey, Error> {
+        let problem = || self.alias_problem("an alias names no entry", Some(alias), grants);
+        let target = self.alias_target(alias).ok_or_else(problem)?;
         let above = self.dn_key_of(alias).rdns().len();
         let below = key.rdns().get(..key.rdns().len().saturating_sub(above)).unwrap_or_default();
         let mut rdns = below.to_vec();
@@ -119,7 +127,7 @@ impl Snapshot {
         match self.find(&target) {
             Some(_) => Ok(whole),
             None if self.first_alias(&target).is_some() => Ok(whole),
-            None => Err(Error::Alias("an alias names no entry")),
+            None => Err(problem()),
         }
     }
 

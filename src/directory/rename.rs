@@ -5,6 +5,7 @@ use super::{
     ChangeKind, Error, Node,
     add::{may_add, put_rdn_values},
     identity,
+    marks::Mark,
     plan::{Context, Plan},
 };
 use crate::{
@@ -32,7 +33,11 @@ pub(super) fn plan(
     let parent = match new_superior {
         None => old_parent,
         Some(superior) => {
-            let parent = context.target(superior)?;
+            // RFC 3296 section 5.6.2.
+            let parent = context.target(superior).map_err(|error| match error {
+                Error::Referral { .. } => Error::SeveralServers,
+                other => other,
+            })?;
             if base.is_within(parent, node.id) {
                 return Err(Error::Unwilling("an entry cannot be moved below itself"));
             }
@@ -42,8 +47,9 @@ pub(super) fn plan(
     let named = new_rdn.avas().iter().chain(node.rdn.avas().iter().filter(|_| delete_old));
     context.require_write(node, named.filter_map(|ava| schema.attr_id(&ava.attr)))?;
     let key = schema.rdn_key(new_rdn);
-    if base.child(parent, &key).is_some_and(|id| id != node.id) {
-        return Err(Error::AlreadyExists);
+    if let Some(id) = base.child(parent, &key).filter(|id| *id != node.id) {
+        let elsewhere = base.is_marked(id, Mark::Referral) && !context.terms.manage_dsa_it;
+        return Err(if elsewhere { Error::SeveralServers } else { Error::AlreadyExists });
     }
 
     let before = &node.entry;

@@ -86,7 +86,7 @@ impl Search {
             return Err(Error::NoSuchObject { matched: None });
         }
         if self.visit.deref_base {
-            key = snapshot.dereference(&key)?;
+            key = snapshot.dereference(&key, grants)?;
             if !grants.reach(&key) {
                 return Err(Error::NoSuchObject { matched: None });
             }
@@ -102,7 +102,7 @@ impl Search {
         let Some(base) = snapshot.find(&key).map(|n| n.id) else {
             return Err(snapshot.no_such_object(&key, grants));
         };
-        let areas = self.areas(&snapshot, base);
+        let areas = self.areas(&snapshot, base, grants);
         let source = self.source(&snapshot, &areas);
         let mut hits = Hits {
             base,
@@ -122,7 +122,7 @@ impl Search {
     }
 
     /// The base, and what the aliases in scope lead to.
-    fn areas(&self, snapshot: &Snapshot, base: EntryId) -> Vec<(EntryId, Scope)> {
+    fn areas(&self, snapshot: &Snapshot, base: EntryId, grants: &Grants<'_>) -> Vec<(EntryId, Scope)> {
         let mut areas = vec![(base, self.scope)];
         if !self.visit.deref_below || self.scope == Scope::Base {
             return areas;
@@ -133,7 +133,8 @@ impl Search {
         while let Some((area, scope)) = areas.get(at).copied() {
             for alias in aliases.iter().filter(|n| stands_in(snapshot, n, area, scope)) {
                 // An alias that leads nowhere is no reason to fail the whole search.
-                let Some(target) = snapshot.alias_target(alias).and_then(|k| snapshot.dereference(&k).ok()) else {
+                let Some(target) = snapshot.alias_target(alias).and_then(|k| snapshot.dereference(&k, grants).ok())
+                else {
                     continue;
                 };
                 let Some(node) = snapshot.find(&target) else { continue };

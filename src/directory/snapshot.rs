@@ -152,18 +152,20 @@ impl Snapshot {
         Some((at, true))
     }
 
+    /// True if the entry as such may be read.
+    pub(super) fn may_read(&self, node: &Node, grants: &Grants<'_>) -> bool {
+        let view = View::unrestricted(self, node);
+        grants.at(&self.dn_key_of(node), node.entry.uuid, &view, &self.schema).allows(None, Right::Read)
+    }
+
     /// The error for a name that is not there. The nearest superior is named only to those who
     /// may read it (RFC 4511 section 4.1.9).
     pub fn no_such_object(&self, key: &DnKey, grants: &Grants<'_>) -> Error {
-        let readable = |node: &&Arc<Node>| {
-            let view = View::unrestricted(self, node);
-            grants.at(&self.dn_key_of(node), node.entry.uuid, &view, &self.schema).allows(None, Right::Read)
-        };
         // The root DSE and the schema are there, and not to be written (RFC 4512 5.1 and 4.2).
         if key.is_root() || self.schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key) {
             return Error::Unwilling("the server itself keeps this entry");
         }
-        Error::NoSuchObject { matched: self.nearest(key).filter(readable).map(|n| self.dn_text(n)) }
+        Error::NoSuchObject { matched: self.nearest(key).filter(|n| self.may_read(n, grants)).map(|n| self.dn_text(n)) }
     }
 
     pub(super) fn child(&self, parent: EntryId, key: &RdnKey) -> Option<EntryId> {

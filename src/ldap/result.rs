@@ -69,6 +69,7 @@ codes! {
     NotAllowedOnRdn = 67,
     EntryAlreadyExists = 68,
     ObjectClassModsProhibited = 69,
+    AffectsMultipleDsas = 71,
     /// draft-ietf-ldapext-ldapv3-vlv-09.
     VirtualListViewError = 76,
     Other = 80,
@@ -97,7 +98,7 @@ pub fn success() -> LdapResult {
 
 pub fn of(error: &Error) -> LdapResult {
     let matched = match error {
-        Error::NoSuchObject { matched } => matched.clone().unwrap_or_default(),
+        Error::NoSuchObject { matched } | Error::Alias { matched, .. } => matched.clone().unwrap_or_default(),
         Error::Referral { matched, .. } => matched.clone(),
         _ => String::new(),
     };
@@ -137,7 +138,8 @@ pub fn code(error: &Error) -> Code {
         Error::TooLarge { .. } => Code::AdminLimitExceeded,
         Error::Access { .. } => Code::InsufficientAccessRights,
         Error::Referral { .. } => Code::Referral,
-        Error::Alias(_) => Code::AliasProblem,
+        Error::SeveralServers => Code::AffectsMultipleDsas,
+        Error::Alias { .. } => Code::AliasProblem,
         Error::AssertionFailed => Code::AssertionFailed,
         Error::Unwilling(_) => Code::UnwillingToPerform,
         Error::Unavailable | Error::NoSpace => Code::Unavailable,

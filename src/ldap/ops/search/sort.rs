@@ -28,7 +28,8 @@ struct Key {
     reverse: bool,
 }
 
-/// The sort value of one key; entries without one come last (RFC 2891 section 2.2).
+/// The sort value of one key. Entries without one count as larger than all others: they come last,
+/// and in reverse order first (RFC 2891 section 2.2).
 type Value = Option<Vec<u8>>;
 
 pub enum Collected {
@@ -106,13 +107,13 @@ impl Key {
     }
 
     fn compare(&self, a: &Value, b: &Value) -> Ordering {
-        match (a, b) {
+        let order = match (a, b) {
             (None, None) => Ordering::Equal,
             (None, Some(_)) => Ordering::Greater,
             (Some(_), None) => Ordering::Less,
-            (Some(a), Some(b)) if self.reverse => b.cmp(a),
             (Some(a), Some(b)) => a.cmp(b),
-        }
+        };
+        if self.reverse { order.reverse() } else { order }
     }
 }
 
