@@ -5,6 +5,7 @@ from support import SUFFIX, line
 
 DATA = f"ou=data,{SUFFIX}"
 WORK = f"ou=work,{SUFFIX}"
+MAZE = f"ou=maze,{SUFFIX}"
 
 # RFC 2307bis, as far as it is used here: slapd comes with the older RFC 2307 only.
 SLAPD_SCHEMA = """\
@@ -106,6 +107,42 @@ def data():
         above = f"ou=level{depth},{above}"
     records.append(staff("bottom", "Bottom Person", "Bottom", above=above))
     return records
+
+
+def alias(cn, above, target):
+    return record(f"cn={cn},{above}", "alias", "extensibleObject", cn=cn, aliasedObjectName=target)
+
+
+def referral(ou, above, *uris):
+    return record(f"ou={ou},{above}", "referral", "extensibleObject", ou=ou, ref=list(uris))
+
+
+def maze():
+    """Aliases and referrals. Entries of the second kind are added under ManageDsaIT (RFC 3296)."""
+    rooms, far = f"ou=rooms,{MAZE}", f"ou=far,{MAZE}"
+    return [
+        unit("maze", MAZE.split(",", 1)[1]),
+        unit("rooms", MAZE),
+        staff("mona", "Mona", "Maze", above=rooms),
+        staff("nils", "Nils", "Maze", above=rooms),
+        unit("inner", rooms),
+        staff("otto", "Otto", "Maze", above=f"ou=inner,{rooms}"),
+        unit("doors", MAZE),
+        alias("to mona", f"ou=doors,{MAZE}", f"uid=mona,{rooms}"),
+        alias("to rooms", f"ou=doors,{MAZE}", rooms),
+        alias("to data", f"ou=doors,{MAZE}", f"ou=groups,{DATA}"),
+        alias("to an alias", f"ou=doors,{MAZE}", f"cn=to mona,ou=doors,{MAZE}"),
+        alias("to nothing", f"ou=doors,{MAZE}", f"uid=nobody,{rooms}"),
+        alias("to itself", f"ou=doors,{MAZE}", f"cn=to itself,ou=doors,{MAZE}"),
+        unit("more doors", MAZE),
+        alias("to mona", f"ou=more doors,{MAZE}", f"uid=mona,{rooms}"),
+        alias("to inner", f"ou=more doors,{MAZE}", f"ou=inner,{rooms}"),
+        unit("far", MAZE),
+        referral("one", far, "ldap://one.example.org/ou=there,dc=one"),
+        referral("two", far, "ldap://two.example.org/", "ldaps://three.example.org/dc=three"),
+        referral("four", far, "ldap://four.example.org/dc=four??sub"),
+        staff("pia", "Pia", "Near", above=far),
+    ]
 
 
 def work(names):

@@ -1,10 +1,15 @@
 """The searches, compares and binds of the differential run. None of them changes anything."""
 
-from differential_content import DATA
+from ldap.controls import AssertionControl, LDAPControl, MatchedValuesControl, ProxyAuthzControl, SimplePagedResultsControl
+from ldap.controls.sss import SSSRequestControl
+
+from differential_content import DATA, MAZE
 from support import ADMIN, ADMIN_PASSWORD, SUFFIX
 
 STAFF, GROUPS, ODD, DEEP = (f"ou={ou},{DATA}" for ou in ("staff", "groups", "odd", "deep"))
 ALICE, BOB = f"uid=alice,{STAFF}", f"uid=bob,{STAFF}"
+
+MANAGE_DSA_IT = "2.16.840.1.113730.3.4.2"
 
 # Each is asked for below ou=data, for the names alone.
 FILTERS = """
@@ -175,8 +180,51 @@ search("size limit of the base", STAFF, "base", sizelimit=1)
 search("negative size limit", STAFF, "one", "(uid=extra*)", sizelimit=-1)
 search("time limit", STAFF, "one", "(uid=extra*)", timelimit=30)
 search("unknown scope", STAFF, 7)
-search("unknown critical control", STAFF, "base", control=("1.2.3.4.5.6", True))
-search("unknown control", STAFF, "base", control=("1.2.3.4.5.6", False))
+search("unknown critical control", STAFF, "base", controls=[LDAPControl("1.2.3.4.5.6", True)])
+search("unknown control", STAFF, "base", controls=[LDAPControl("1.2.3.4.5.6", False)])
+search("the same control twice", STAFF, "base", controls=[LDAPControl(MANAGE_DSA_IT, True), LDAPControl(MANAGE_DSA_IT, True)])
+search("a control of another operation", STAFF, "base", controls=[LDAPControl("1.3.6.1.1.13.1", True, b"\x30\x00")])
+
+# Aliases, by what is to be followed: 0 nothing, 1 below the base, 2 to the base, 3 both.
+for _deref in range(4):
+    search(f"aliases {_deref} of all", MAZE, filter="(!(objectClass=referral))", deref=_deref, controls=[LDAPControl(MANAGE_DSA_IT, True)])
+    for _base in ("doors", "more doors", "rooms"):
+        for _scope in ("base", "one", "sub"):
+            search(f"aliases {_deref} {_scope} {_base}", f"ou={_base},{MAZE}", _scope, deref=_deref)
+    for _door in ("to mona", "to rooms", "to data", "to an alias", "to nothing", "to itself"):
+        for _scope in ("base", "sub"):
+            search(f"aliases {_deref} {_scope} from {_door}", f"cn={_door},ou=doors,{MAZE}", _scope, deref=_deref)
+    search(f"aliases {_deref} through a door", f"uid=nils,cn=to rooms,ou=doors,{MAZE}", "base", deref=_deref)
+search("aliases as entries", f"ou=doors,{MAZE}", filter="(aliasedObjectName=*)", attrs=["*"])
+
+FAR = f"ou=far,{MAZE}"
+for _scope in ("base", "one", "sub", "children"):
+    for _how, _controls in {"": [], ", managed": [LDAPControl(MANAGE_DSA_IT, True)]}.items():
+        search(f"referrals {_scope} above{_how}", FAR, _scope, controls=_controls)
+        search(f"referrals {_scope} at{_how}", f"ou=one,{FAR}", _scope, controls=_controls)
+        search(f"referrals {_scope} at two{_how}", f"ou=two,{FAR}", _scope, controls=_controls)
+        search(f"referrals {_scope} at a search{_how}", f"ou=four,{FAR}", _scope, controls=_controls)
+        search(f"referrals {_scope} below{_how}", f"uid=x,ou=y,ou=one,{FAR}", _scope, controls=_controls)
+search("referrals under a filter", FAR, "sub", "(uid=none)")
+search("referrals as entries", FAR, "sub", "(objectClass=referral)", ["*"], controls=[LDAPControl(MANAGE_DSA_IT, True)])
+
+# In order.
+_RULE = ":caseIgnoreOrderingMatch"
+for _keys in ([f"employeeNumber{_RULE}"], [f"-employeeNumber{_RULE}"], [f"uid{_RULE}"], [f"-uid{_RULE}"], [f"l{_RULE}", f"-uid{_RULE}"],
+              [f"-l{_RULE}", f"uid{_RULE}"], ["uidNumber", f"uid{_RULE}"], ["-uidNumber", f"uid{_RULE}"], ["cn:caseExactOrderingMatch"],
+              ["employeeNumber"], ["-uid"], ["noSuchAttribute"], ["uid:noSuchRule"], ["jpegPhoto"]):
+    for _critical in (True, False):
+        search(f"sorted by {_keys}, {'' if _critical else 'not '}critical", STAFF, "one", "(&(uid=*)(employeeNumber=*))",
+               controls=[SSSRequestControl(_critical, _keys)], ordered=True)
+for _size in (1, 7, 100):
+    search(f"paged by {_size}", STAFF, "one", controls=[SimplePagedResultsControl(True, _size, "")], counted=True)
+search("paged with a cookie of nowhere", STAFF, "one", controls=[SimplePagedResultsControl(True, 5, "nonsense")])
+for _wanted in ("((description=a\\2ab))", "((cn=*)(sn=none))", "((noSuchAttribute=x))"):
+    search(f"matched values {_wanted}", f"uid=emil,{STAFF}", "base", attrs=["*"], controls=[MatchedValuesControl(True, _wanted)])
+for _filter in ("(cn=Alice Martin)", "(cn=other)", "(noSuchAttribute=x)", "(objectClass=*)"):
+    search(f"asserted {_filter}", ALICE, "base", controls=[AssertionControl(True, _filter)])
+for _who in (f"dn:{ADMIN}", "dn:nonsense"):
+    search(f"proxied by {_who}", ALICE, "base", controls=[ProxyAuthzControl(True, _who.encode())])
 
 COMPARES = {
     "true": (ALICE, "sn", b"martin"),

@@ -3,7 +3,11 @@ differential_content.work: uid=one, uid=two, cn=group, cn=unix, ou=sub and uid=t
 
 from ldap import MOD_ADD, MOD_DELETE, MOD_INCREMENT, MOD_REPLACE
 
+from ldap.controls import AssertionControl, LDAPControl, ProxyAuthzControl
+from ldap.controls.readentry import PostReadControl, PreReadControl
+
 from differential_content import JPEG
+from support import ADMIN
 
 # A case: a list of steps on names relative to the branch, which HERE stands for in values.
 WRITES = {}
@@ -281,8 +285,8 @@ case("delete bad name", ("delete", "nonsense"))
 case("delete the root", ("delete", "|"))
 case("delete outside", ("delete", "dc=nowhere|"))
 case("delete and add again", ("delete", "uid=two"), ("add", "uid=two", person(uid=["two"])))
-case("delete with unknown critical control", ("delete", "uid=two", ("1.2.3.4.5.6", True)))
-case("delete with unknown control", ("delete", "uid=two", ("1.2.3.4.5.6", False)))
+case("delete with unknown critical control", ("delete", "uid=two", [LDAPControl("1.2.3.4.5.6", True)]))
+case("delete with unknown control", ("delete", "uid=two", [LDAPControl("1.2.3.4.5.6", False)]))
 case("add, rename, delete", ("add", "uid=new", PERSON), ("rename", "uid=new", "uid=newer", None, True), ("delete", "uid=newer"), ("delete", "uid=new"))
 case("unknown extended operation", ("extended", "1.2.3.4.5.6", b"x"))
 case("unknown extended operation without value", ("extended", "1.2.3.4.5.6", None))
@@ -293,3 +297,54 @@ case("password, wrong old one", ("modify", "uid=one", [(MOD_ADD, "userPassword",
      ("bind", "uid=one", "old-password"))
 case("password of nobody", ("passwd", "uid=none", None, "fresh-password"))
 case("password of what has none", ("passwd", "cn=group", None, "fresh-password"))
+
+PERMISSIVE, NO_OP, MANAGE_DSA_IT, RELAX = (
+    [LDAPControl(oid, True)] for oid in ("1.2.840.113556.1.4.1413", "1.3.6.1.4.1.4203.666.5.2", "2.16.840.1.113730.3.4.2",
+                                         "1.3.6.1.4.1.4203.666.5.12"))
+for _what, _change in {
+    "add existing": (MOD_ADD, "description", ["RED"]),
+    "add one of two": (MOD_ADD, "description", ["red", "green"]),
+    "delete absent value": (MOD_DELETE, "description", ["green"]),
+    "delete absent attribute": (MOD_DELETE, "title", None),
+    "delete of the name": (MOD_DELETE, "uid", None),
+    "add to single-valued": (MOD_ADD, "employeeNumber", ["8"]),
+    "unknown attribute": (MOD_ADD, "noSuchAttribute", ["8"]),
+}.items():
+    case(f"permissive {_what}", ("modify", "uid=one", [_change], PERMISSIVE))
+for _what, _step in {
+    "add": ("add", "uid=new", PERSON),
+    "refused add": ("add", "uid=one", PERSON),
+    "modify": ("modify", "uid=one", [(MOD_REPLACE, "sn", ["Changed"])]),
+    "refused modify": ("modify", "uid=one", [(MOD_DELETE, "sn", None)]),
+    "rename": ("rename", "uid=one", "uid=new", None, True),
+    "delete": ("delete", "uid=one"),
+    "refused delete": ("delete", "ou=sub"),
+}.items():
+    case(f"no-op {_what}", (*_step, NO_OP))
+    case(f"managed {_what}", (*_step, MANAGE_DSA_IT))
+    for _filter in ("(description=red)", "(description=none)", "(!(noSuchAttribute=x))"):
+        case(f"asserted {_filter} {_what}", (*_step, [AssertionControl(True, _filter)]))
+    case(f"read before, {_what}", (*_step, [PreReadControl(True, ["sn", "uid", "1.1"])]))
+    case(f"read after, {_what}", (*_step, [PostReadControl(True, ["sn", "uid"])]))
+    case(f"proxied {_what}", (*_step, [ProxyAuthzControl(True, f"dn:{ADMIN}".encode())]))
+case("read all before and after", ("modify", "uid=one", [(MOD_REPLACE, "sn", ["Changed"])], [PreReadControl(True, ["*"]), PostReadControl(True, ["*", "entryDN"])]))
+for _name, _value in {"entryUUID": "7b2e2bcd-5d1c-4a7a-b6c9-51d5a5d5a5d5", "createTimestamp": "20200101000000Z", "creatorsName": "cn=me"}.items():
+    case(f"relaxed add {_name}", ("add", "uid=new", [*PERSON, (_name, [_value])], RELAX))
+case("referral, add", ("add", "ou=far", [("objectClass", ["referral", "extensibleObject"]), ("ou", ["far"]), ("ref", ["ldap://far.example.org/dc=far"])]))
+for _what, _step in {
+    "modify": ("modify", "ou=far", [(MOD_ADD, "description", ["x"])]),
+    "modify below": ("modify", "uid=x,ou=far", [(MOD_ADD, "description", ["x"])]),
+    "add below": ("add", "uid=x,ou=far", PERSON),
+    "delete": ("delete", "ou=far"),
+    "delete below": ("delete", "uid=x,ou=far"),
+    "rename": ("rename", "ou=far", "ou=away", None, True),
+    "move below": ("rename", "uid=two", "uid=two", "ou=far", True),
+    "rename to": ("rename", "ou=sub", "ou=far", None, True),
+    "compare": ("compare", "ou=far", "ou", b"far"),
+}.items():
+    _far = ("add", "ou=far", [("objectClass", ["referral", "extensibleObject"]), ("ou", ["far"]), ("ref", ["ldap://far.example.org/dc=far"])], MANAGE_DSA_IT)
+    case(f"referral, {_what}", _far, _step)
+    case(f"referral, managed {_what}", _far, (*_step, MANAGE_DSA_IT))
+case("alias, add", ("add", "cn=new", [("objectClass", ["alias", "extensibleObject"]), ("cn", ["new"]), ("aliasedObjectName", ["uid=one," + HERE])]))
+case("alias, add below", ("add", "cn=new", [("objectClass", ["alias", "extensibleObject"]), ("cn", ["new"]), ("aliasedObjectName", ["uid=one," + HERE])]),
+     ("add", "uid=x,cn=new", PERSON))
