@@ -9,7 +9,11 @@ use crate::{
     schema::{AttrId, Schema},
 };
 use smol_str::SmolStr;
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Bound,
+    sync::Arc,
+};
 
 type Key = Arc<[u8]>;
 pub(super) type Postings = imbl::OrdMap<Key, Posting>;
@@ -116,23 +120,18 @@ impl Index {
 
     /// Moves an entry from its old values to its new ones.
     pub fn update(&mut self, old: Option<&Entry>, new: Option<&Entry>, id: EntryId, schema: &Schema) {
-        let keys = |entry: Option<&Entry>| -> BTreeSet<(AttrId, Key)> {
-            let slots = entry.into_iter().flat_map(|e| e.slots().iter().map(move |s| (e, s)));
-            slots
-                .filter(|(_, s)| self.map(s.desc.id).is_some())
-                .flat_map(|(e, s)| e.slot_values(s).map(move |v| (s.desc.id, v)))
-                .filter_map(|(attr, value)| Some((attr, Key::from(schema.normalize(attr, value)?.as_ref()))))
-                .collect()
-        };
-        let (before, after) = (keys(old), keys(new));
-        for (attr, key) in before.difference(&after) {
+        let slots = [old, new].into_iter().flatten().flat_map(|entry| entry.slots());
+        let attrs: BTreeSet<AttrId> = slots.map(|s| s.desc.id).filter(|attr| self.has(*attr)).collect();
+        for attr in attrs {
+            let (before, after) = differing(attr, old, new);
+            let keys = |values: Vec<&[u8]>| -> BTreeSet<Key> {
+                let normal = values.into_iter().filter_map(|v| schema.normalize(attr, v));
+                normal.map(|key| Key::from(key.as_ref())).collect()
+            };
+            let (before, after) = (keys(before), keys(after));
             if let Some(Some(map)) = self.maps.get_mut(attr.index()) {
-                take(map, key, id);
-            }
-        }
-        for (attr, key) in after.difference(&before) {
-            if let Some(Some(map)) = self.maps.get_mut(attr.index()) {
-                put(map, key, id);
+                before.difference(&after).for_each(|key| take(map, key, id));
+                after.difference(&before).for_each(|key| put(map, key, id));
             }
         }
     }
@@ -210,6 +209,22 @@ impl Posting {
             Posting::Many(set) => out.extend(set.iter().copied()),
         }
     }
+}
+
+/// The values of an attribute before and after, without those that stayed byte for byte: one of
+/// 50,000 members costs no look at the others. Two descriptions of one type may hold the same
+/// value, so that it is still there when one of them loses it: those are taken whole.
+fn differing<'e>(attr: AttrId, old: Option<&'e Entry>, new: Option<&'e Entry>) -> (Vec<&'e [u8]>, Vec<&'e [u8]>) {
+    let values = |entry: Option<&'e Entry>| entry.map(|e| e.values(attr).collect::<Vec<_>>()).unwrap_or_default();
+    let slots = |entry: Option<&Entry>| entry.map_or(0, |e| e.slots().iter().filter(|s| s.desc.id == attr).count());
+    let (mut before, mut after) = (values(old), values(new));
+    if slots(old) == 1 && slots(new) == 1 {
+        let (was, is): (HashSet<&[u8]>, HashSet<&[u8]>) =
+            (before.iter().copied().collect(), after.iter().copied().collect());
+        before.retain(|v| !is.contains(v));
+        after.retain(|v| !was.contains(v));
+    }
+    (before, after)
 }
 
 fn put(map: &mut Postings, key: &Key, id: EntryId) {

@@ -1,8 +1,9 @@
 """Groups: memberOf as value and filter, nested and dynamic groups, chains; each with its switch."""
 
+import ldap
 import pytest
 
-from support import AMARTIN, SUFFIX, person
+from support import AMARTIN, PEOPLE, SUFFIX, person
 
 LAB = f"ou=clubs,{SUFFIX}"
 IN_CHAIN = "1.2.840.113556.1.4.1941"
@@ -346,3 +347,27 @@ def test_writing_member_of_says_what_to_write_instead(server, lab, value, attr):
 def test_deleting_member_of_says_what_to_write_instead(server, lab):
     change = f"dn: {who('anne')}\nchangetype: modify\ndelete: memberOf\n"
     server.modify(change).refused(19, "change 'member' of the groups instead")
+
+
+MANY = 50_000
+
+
+def test_a_group_of_fifty_thousand(server, lab):
+    """One message of 3 MB; then one member more, and one less."""
+    connection, group_dn = server.connect(), dn("everyone")
+    names = [f"uid=person{n},{PEOPLE}".encode() for n in range(MANY)] + [who("dora").encode()]
+    connection.add_s(group_dn, [("objectClass", [b"groupOfNames"]), ("member", names)])
+    try:
+        read = lambda: connection.search_s(group_dn, ldap.SCOPE_BASE, "(objectClass=*)", ["member"])[0][1]["member"]
+        assert read() == names
+        assert server.search(f"(memberOf={group_dn})", "1.1", base=lab).names == {"dora"}
+        connection.modify_s(group_dn, [(ldap.MOD_ADD, "member", [who("anne").encode()])])
+        assert connection.compare_s(group_dn, "member", who("anne").encode()) is True
+        assert connection.compare_s(group_dn, "member", f"UID=person7, {PEOPLE}".encode()) is True
+        assert server.search(f"(memberOf={group_dn})", "1.1", base=lab).names == {"anne", "dora"}
+        connection.modify_s(group_dn, [(ldap.MOD_DELETE, "member", [who("dora").encode()])])
+        assert connection.compare_s(group_dn, "member", who("dora").encode()) is False
+        assert server.search(f"(memberOf={group_dn})", "1.1", base=lab).names == {"anne"}
+        assert read() == names[:-1] + [who("anne").encode()]
+    finally:
+        connection.delete_s(group_dn)
