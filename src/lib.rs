@@ -82,7 +82,11 @@
 //! - **Entries that stand for something else** (aliases, referral objects, subentries) are found by
 //!   `directory/marks` before a search begins; where there are none they cost nothing.
 //! - **Feeds follow the journal** (`directory/follow`, `ldap/ops/feed`): content synchronisation,
-//!   persistent search and the change log are three forms of one reading.
+//!   persistent search and the change log (`ldap/change_log`) are three forms of one reading. What a
+//!   change did is worked out where it is logged, from the entry before and after it; secrets have
+//!   no part in it. A follower keeps the snapshot that its client has seen: what the search finds
+//!   there is what the client holds, so nothing is kept of what was sent. A cookie is the number and
+//!   the time of a journal record ([`directory::Csn`]), and good only while that record is kept.
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.

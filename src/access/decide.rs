@@ -19,6 +19,7 @@ pub struct Grants<'a> {
     own: Option<Uuid>,
     own_key: Option<DnKey>,
     everything: bool,
+    log: Option<&'a DnKey>,
 }
 
 /// The rules that apply to one entry, for one identity.
@@ -48,15 +49,18 @@ impl Access {
         let first_is_all = rules.first().is_some_and(|(r, only_self)| {
             !only_self && r.rights == Rights::ALL && r.base.is_none() && r.filter.is_none() && r.attributes.is_none()
         });
-        Grants { everything: first_is_all || *identity == Identity::Server, rules, own, own_key }
+        let everything = first_is_all || *identity == Identity::Server;
+        Grants { everything, rules, own, own_key, log: self.log.as_ref() }
     }
 }
 
 impl<'a> Grants<'a> {
     /// False if no rule can give any right to `base` or to anything below it.
     pub fn reach(&self, base: &DnKey) -> bool {
+        let in_log = self.is_in_log(base);
         let touches = |rule: &Rule| {
             rule.rights != Rights::default()
+                && (rule.reaches_log || !in_log)
                 && rule.base.as_ref().is_none_or(|b| match rule.scope {
                     Scope::Base => b.is_within(base),
                     Scope::Subtree | Scope::Children => b.is_within(base) || base.is_within(b),
@@ -65,6 +69,10 @@ impl<'a> Grants<'a> {
         // Rules for the own entry tell nothing of other branches.
         let own = || self.own_key.as_ref().is_some_and(|own| own.is_within(base));
         self.everything || self.rules.iter().any(|(rule, only_self)| touches(rule) && (!only_self || own()))
+    }
+
+    fn is_in_log(&self, key: &DnKey) -> bool {
+        self.log.is_some_and(|log| key.is_within(log))
     }
 
     /// True if this identity may do all things to all entries.
@@ -78,6 +86,7 @@ impl<'a> Grants<'a> {
         if self.everything {
             return Place { grants: self, rules: Vec::new() };
         }
+        let in_log = self.is_in_log(key);
         let applies = |(rule, only_self): &(&'a Rule, bool)| {
             let in_scope = rule.base.as_ref().is_none_or(|base| match rule.scope {
                 Scope::Subtree => key.is_within(base),
@@ -85,6 +94,7 @@ impl<'a> Grants<'a> {
                 Scope::Children => key.is_below(base),
             });
             in_scope
+                && (rule.reaches_log || !in_log)
                 && (!only_self || self.own == Some(uuid))
                 && rule.filter.as_ref().is_none_or(|f| f.matches(subject, schema))
         };

@@ -135,12 +135,16 @@ pub(super) struct Rule {
     pub filter: Option<Filter>,
     pub attributes: Option<Vec<AttrId>>,
     pub rights: Rights,
+    /// Whether it gives rights in the change log. A record there shows values of any entry, so who
+    /// does not have all rights everywhere reads it only by a rule that names it.
+    pub reaches_log: bool,
 }
 
 /// All rules, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     pub(super) rules: Vec<Rule>,
+    pub(super) log: Option<DnKey>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +154,9 @@ pub struct Error {
     pub key: &'static str,
     pub reason: String,
 }
+
+/// Where the journal is shown.
+pub const CHANGE_LOG: &str = "cn=changelog";
 
 impl Access {
     pub fn bind(defs: &[RuleDef], suffix: &str, schema: &Schema) -> Result<Self, Vec<Error>> {
@@ -161,7 +168,7 @@ impl Access {
                 Err(found) => errors.extend(found),
             }
         }
-        if errors.is_empty() { Ok(Access { rules }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Access { rules, log: schema.dn_value_key(CHANGE_LOG) }) } else { Err(errors) }
     }
 }
 
@@ -207,7 +214,11 @@ fn bind(def: &RuleDef, suffix: &str, schema: &Schema) -> Result<Rule, Vec<Error>
         ids
     });
     if errors.is_empty() {
-        Ok(Rule { who, base, scope: def.scope, filter, attributes, rights: def.rights })
+        let log = schema.dn_value_key(CHANGE_LOG);
+        let names_log = base.as_ref().zip(log.as_ref()).is_some_and(|(base, log)| base.is_within(log));
+        let all = def.rights == Rights::ALL && base.is_none() && filter.is_none() && attributes.is_none();
+        let reaches_log = names_log || all || def.rights == Rights::default();
+        Ok(Rule { who, base, scope: def.scope, filter, attributes, rights: def.rights, reaches_log })
     } else {
         Err(errors)
     }

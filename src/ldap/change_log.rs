@@ -3,6 +3,7 @@
 
 use super::rootdse::MadeUp;
 use crate::{
+    access::CHANGE_LOG,
     directory::{Change, ChangeKind, Content, Snapshot},
     dn::{Dn, DnKey},
     entry::{ModKind, ber, ldif::push_line},
@@ -10,7 +11,6 @@ use crate::{
 };
 use std::ops::RangeInclusive;
 
-pub const CHANGE_LOG: &str = "cn=changelog";
 const NUMBER: [&str; 2] = ["changeNumber", "2.16.840.1.113730.3.1.5"];
 
 /// Where a name is in the log.

@@ -3,11 +3,11 @@
 //! other.
 
 use super::{
-    change_log::CHANGE_LOG,
     monitor::{self, MONITOR},
     ops::Call,
 };
 use crate::{
+    access::CHANGE_LOG,
     directory::{Error, Node, SUBSCHEMA, Snapshot},
     dn::{Dn, DnKey},
     entry::{Draft, Operational},

@@ -151,6 +151,25 @@ def test_only_who_is_let_reads_it(new_server, tmp_path):
     assert poll(server)[0]["changes"]
 
 
+def test_a_rule_for_everything_else_does_not_open_it(new_server, tmp_path):
+    """The record of a change shows values that the rule before keeps closed."""
+    rules = (REPO / "config" / "access.yml").read_text().replace("rules:\n", f"""rules:
+  - name: not the phones
+    who: ["dn:{AMARTIN}"]
+    attributes: [homePhone]
+    rights: none
+  - name: one person reads all there is
+    who: ["dn:{AMARTIN}"]
+    rights: [search, compare, read]
+""")
+    (tmp_path / "access.yml").write_text(rules)
+    server = new_server(access=tmp_path / "access.yml").start()
+    assert server.search(who=AMARTIN).ok().entries
+    server.search(base=LOG, who=AMARTIN, scope="sub").refused(32)
+    server.search(base=f"changeNumber=5,{LOG}", who=AMARTIN, scope="base").refused(32)
+    server.tool("ldapcompare", f"changeNumber=5,{LOG}", "changeType:add", who=AMARTIN).refused(32)
+
+
 def test_nobody_writes_to_it(own):
     own.add(f"dn: cn=x,{LOG}\nobjectClass: device\ncn: x\n").refused(53, "keeps the change log")
     own.modify(f"dn: changeNumber=1,{LOG}\nchangetype: modify\nreplace: targetDN\ntargetDN: cn=x\n").refused(53)
