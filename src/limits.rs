@@ -31,6 +31,12 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Depth of nested filters.
     pub filter_depth: usize,
+    /// Assertions in one filter.
+    pub filter_terms: usize,
+    /// Of them those that follow references from entry to entry.
+    pub filter_chains: usize,
+    /// Assertions in the filter of an assertion control, which is judged while others wait.
+    pub assertion_terms: usize,
     /// Entries that one search returns at the most; 0 is unlimited.
     pub search_entries: usize,
     /// Seconds that one search may take; 0 is unlimited.
@@ -43,6 +49,12 @@ pub struct Limits {
     pub pages: usize,
     /// Entries that one search sorts.
     pub sorted_entries: usize,
+    /// Keys that it sorts them by.
+    pub sort_keys: usize,
+    /// Attributes whose values a search dereferences.
+    pub dereferences: usize,
+    /// Bytes of what is dereferenced beside one entry.
+    pub dereference_bytes: usize,
     /// Seconds without a request after which a connection is closed; 0 is never.
     pub idle_secs: u64,
     /// Seconds for a TLS handshake.
@@ -61,6 +73,8 @@ pub struct Limits {
     pub transaction_updates: usize,
     /// Bytes of all updates of one transaction.
     pub transaction_bytes: usize,
+    /// Bytes of all open transactions of all connections.
+    pub transactions_bytes: usize,
     /// Attribute descriptions of one entry.
     pub entry_attributes: usize,
     /// Bytes of one entry.
@@ -89,12 +103,18 @@ impl Default for Limits {
             message_bytes_anonymous: 64 << 10,
             message_bytes: 16 << 20,
             filter_depth: 64,
+            filter_terms: 10_000,
+            filter_chains: 16,
+            assertion_terms: 100,
             search_entries: 0,
             search_secs: 0,
             search_candidates: 0,
             page_entries: 0,
             pages: 16,
             sorted_entries: 200_000,
+            sort_keys: 8,
+            dereferences: 8,
+            dereference_bytes: 16 << 20,
             idle_secs: 0,
             tls_handshake_secs: 10,
             write_secs: 60,
@@ -104,6 +124,7 @@ impl Default for Limits {
             transactions: 4,
             transaction_updates: 10_000,
             transaction_bytes: 64 << 20,
+            transactions_bytes: 128 << 20,
             entry_attributes: 1024,
             entry_bytes: 64 << 20,
             passwords: 5,

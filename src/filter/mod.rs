@@ -14,7 +14,7 @@ pub use eval::{Subject, Truth};
 pub use parse::{ParseError, parse};
 pub use plain::Plain;
 
-use crate::schema::{AttrId, SubParts};
+use crate::schema::{AttrId, SubParts, rule};
 use smol_str::SmolStr;
 
 /// A filter as it was sent or written.
@@ -30,6 +30,33 @@ pub enum Ast {
     Approx(SmolStr, Vec<u8>),
     Substring { attr: SmolStr, initial: Option<Vec<u8>>, any: Vec<Vec<u8>>, last: Option<Vec<u8>> },
     Extensible { rule: Option<SmolStr>, attr: Option<SmolStr>, value: Vec<u8>, dn: bool },
+}
+
+/// What a filter costs, roughly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Assertions.
+    pub terms: usize,
+    /// Of them those that follow references from entry to entry.
+    pub chains: usize,
+}
+
+impl Ast {
+    pub fn size(&self) -> Size {
+        match self {
+            Ast::And(parts) | Ast::Or(parts) => parts
+                .iter()
+                .map(Ast::size)
+                .fold(Size::default(), |a, b| Size { terms: a.terms + b.terms, chains: a.chains + b.chains }),
+            Ast::Not(inner) => inner.size(),
+            Ast::Extensible { rule: Some(name), .. } => {
+                let is_chain = rule(name).is_some_and(|r| r.is_chain());
+                Size { terms: 1, chains: usize::from(is_chain) }
+            }
+            Ast::Substring { any, .. } => Size { terms: 1 + any.len(), chains: 0 },
+            _ => Size { terms: 1, chains: 0 },
+        }
+    }
 }
 
 /// A filter bound to a schema.

@@ -62,14 +62,14 @@ impl Decoder for Codec {
         }
         let frame = buffer.get(..size).and_then(|bytes| whole(bytes, self.filter_depth + OTHER_DEPTH));
         buffer.advance(size);
-        message(frame.ok_or(Broken::NotLdap)?, self.filter_depth).map(Some)
+        message(frame.ok_or(Broken::NotLdap)?, size, self.filter_depth).map(Some)
     }
 }
 
 /// Levels of a message around its filter.
 pub const OTHER_DEPTH: usize = 8;
 
-fn message(tag: StructureTag, filter_depth: usize) -> Result<Frame, Broken> {
+fn message(tag: StructureTag, size: usize, filter_depth: usize) -> Result<Frame, Broken> {
     let mut parts = tag.expect_constructed().ok_or(Broken::NotLdap)?.into_iter();
     let id = parts.next().and_then(integer).and_then(|n| i32::try_from(n).ok());
     let id = id.filter(|n| *n > 0).ok_or(Broken::NotLdap)?;
@@ -91,7 +91,7 @@ fn message(tag: StructureTag, filter_depth: usize) -> Result<Frame, Broken> {
         Some(_) => other(op),
     };
     match request {
-        Some(request) => Ok(Frame::Good(Box::new(Message { id, request, controls }))),
+        Some(request) => Ok(Frame::Good(Box::new(Message { id, request, controls, size }))),
         None => bad("malformed request"),
     }
 }

@@ -29,6 +29,7 @@ pub async fn run(listeners: Listeners, options: Options, stop: CancellationToken
     let shared = Arc::new(Shared {
         hashing: Arc::new(Semaphore::new(limits.hashing)),
         connections: Arc::new(Semaphore::new(limits.connections)),
+        transactions: Arc::new(Semaphore::new(limits.transactions_bytes.min(Semaphore::MAX_PERMITS))),
         monitor: Monitor::new(Arc::clone(&options.clock)),
         options,
         decoy,

@@ -10,6 +10,8 @@ pub struct Message {
     pub id: i32,
     pub request: Request,
     pub controls: Vec<Control>,
+    /// Bytes of the whole message.
+    pub size: usize,
 }
 
 #[derive(Debug)]

@@ -74,6 +74,8 @@ struct Shared {
     /// Password hashes under computation.
     hashing: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    /// Bytes that open transactions may hold.
+    transactions: Arc<Semaphore>,
     monitor: monitor::Monitor,
     /// Verified against where no user is found, so that a refusal takes as long as any other.
     decoy: Vec<u8>,

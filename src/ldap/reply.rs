@@ -107,6 +107,12 @@ pub fn encoded_controls(controls: &[Control]) -> Vec<u8> {
     if controls.is_empty() {
         return out;
     }
+    ber::push_element(&mut out, 0xa0, &control_list(controls));
+    out
+}
+
+/// Controls one after the other, without a tag around them.
+pub fn control_list(controls: &[Control]) -> Vec<u8> {
     let mut list = Vec::new();
     for control in controls {
         let mut one = Vec::new();
@@ -119,8 +125,7 @@ pub fn encoded_controls(controls: &[Control]) -> Vec<u8> {
         }
         ber::push_element(&mut list, ber::SEQUENCE, &one);
     }
-    ber::push_element(&mut out, 0xa0, &list);
-    out
+    list
 }
 
 /// A whole number in the fewest bytes (X.690 section 8.3).

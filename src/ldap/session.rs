@@ -200,7 +200,7 @@ impl Session {
             Frame::Good(message) => *message,
             Frame::Bad { id, kind, reason } => return self.malformed(id, kind, reason, &work.outbox),
         };
-        let Message { id, request, controls: asked } = message;
+        let Message { id, request, controls: asked, size } = message;
         let mut call = Call {
             shared: Arc::clone(&self.shared),
             outbox: Arc::clone(&work.outbox),
@@ -217,14 +217,21 @@ impl Session {
         self.shared.monitor.received(&self.connection, kind);
         // Unbind and abandon have no response that could refuse a control.
         if !matches!(kind, Kind::Unbind | Kind::Abandon)
-            && let Err(refused) = self.understand(&mut call, &asked, kind)
+            && let Err(refused) =
+                self.understand(&mut call, &asked, kind).and_then(|()| ops::bound_filters(&call, &request))
         {
             let text = refused.message.clone();
             self.log(&call.answer(kind, refused, text));
             return Next::Go;
         }
+        // An abandon or a cancel could not tell the two apart (RFC 4511 section 4.1.1.1).
+        if work.interrupts.contains_key(&id) {
+            let text = "a request with this message id is under way";
+            self.log(&call.answer(kind, result::result(Code::ProtocolError, text), text.to_owned()));
+            return Next::Go;
+        }
         if let Some(transaction) = call.controls.transaction.take() {
-            self.log(&ops::transaction::keep(call, &transaction, request));
+            self.log(&ops::transaction::keep(call, &transaction, request, size));
             return Next::Go;
         }
         match request {
@@ -308,6 +315,7 @@ impl Session {
     /// Bind and StartTLS, with nothing else under way (RFC 4511 sections 4.2.1 and 4.14.1).
     async fn alone(&mut self, call: Call, request: Request) -> Next {
         self.abort_transactions(&call.outbox);
+        self.state.standing().reopen();
         self.state.pages().clear();
         if let Request::Bind { version, name, auth } = request {
             // Whatever comes of it, the old identity is gone.
@@ -385,6 +393,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.state.transactions().abort();
         self.shared.monitor.disconnected(&self.connection);
     }
 }

@@ -170,6 +170,11 @@ impl Rule {
         }
     }
 
+    /// True if an assertion of the rule follows references from entry to entry.
+    pub fn is_chain(&self) -> bool {
+        self.form == Form::InChain
+    }
+
     /// True if normal forms of the rule have an order that means something.
     pub fn sorts(&self) -> bool {
         matches!(self.usage, Use::Equality | Use::Ordering) && self.form != Form::FirstComponent

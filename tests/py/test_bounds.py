@@ -2,11 +2,13 @@
 keep a second password, move entries past the rules."""
 
 import shutil
+import socket
 
 import ldap
 import pytest
+from ldap.controls import LDAPControl
 
-from support import AMARTIN, LBERNARD, PASSWORDS, PEOPLE, REPO, SUFFIX, person
+from support import ADMIN, ADMIN_PASSWORD, AMARTIN, LBERNARD, PASSWORDS, PEOPLE, REPO, SUFFIX, person, wait_for
 
 DEAR = [
     "{ARGON2}$argon2id$v=19$m=4294967295,t=1,p=1$DDD7U8GEqF0$ut3rbc6KKvw9Lfp3i+JKZA",
@@ -165,3 +167,154 @@ def test_a_type_that_the_schema_lost_stops_the_start(new_server, tmp_path):
     own.write_text(own.read_text().replace("classes:", "attributes: [{name: ownNote, oid: 1.3.6.1.4.1.32473.9.1, sup: name}]\nclasses:"))
     assert server.start().search("(ownNote=x)", "ownNote").ok().dns == [AMARTIN]
     assert server.stop() == 0
+
+
+# What one request may cost through its controls
+
+
+def raw_control(oid, value, critical=True):
+    return LDAPControl(oid, critical, encodedControlValue=value)
+
+
+def ber(tag, *parts):
+    body = b"".join(parts)
+    length = bytes([len(body)]) if len(body) < 128 else b"\x84" + len(body).to_bytes(4, "big")
+    return bytes([tag]) + length + body
+
+
+def refused_for_its_size(connection, control=None, filter="(uid=amartin)"):
+    with pytest.raises(ldap.ADMINLIMIT_EXCEEDED):
+        connection.search_ext_s(SUFFIX, ldap.SCOPE_SUBTREE, filter, serverctrls=[control] if control else [])
+
+
+def test_sort_keys_are_few(server):
+    key = ber(0x30, ber(4, b"sn"))
+    refused_for_its_size(server.connect(AMARTIN), raw_control("1.2.840.113556.1.4.473", ber(0x30, key * 9)))
+
+
+def test_dereferenced_attributes_are_few_and_different(server):
+    def control(*names):
+        return raw_control("1.3.6.1.4.1.4203.666.5.16", ber(0x30, *[
+            ber(0x30, ber(4, name), ber(0x30, ber(4, b"*"))) for name in names]))
+
+    connection = server.connect(AMARTIN)
+    refused_for_its_size(connection, control(*[b"a%d" % n for n in range(9)]))
+    with pytest.raises(ldap.PROTOCOL_ERROR):
+        connection.search_ext_s(SUFFIX, ldap.SCOPE_SUBTREE, serverctrls=[control(b"member", b"Member")])
+
+
+def test_what_is_dereferenced_beside_one_entry_is_bounded(new_server):
+    server = new_server(limits="{ dereference_bytes: 2000 }").start()
+    found = server.search("(cn=*)", "cn", base=f"ou=groups,{SUFFIX}", flags=("-E", "deref=member:*"))
+    found.refused(11)
+
+
+def test_filters_have_a_bound_of_assertions_and_chains(new_server, server):
+    connection = server.connect(AMARTIN)
+    refused_for_its_size(connection, filter="(|" + "(uid=x)" * 10_001 + ")")
+    chain = "(member:1.2.840.113556.1.4.1941:=cn=x)"
+    refused_for_its_size(connection, filter="(|" + chain * 17 + ")")
+    assert connection.search_s(SUFFIX, ldap.SCOPE_SUBTREE, "(|" + "(uid=x)" * 500 + "(uid=amartin))")
+    assert connection.search_s(SUFFIX, ldap.SCOPE_SUBTREE, "(|" + chain * 16 + ")") == []
+
+
+def test_an_assertion_is_short(server):
+    connection = server.connect(AMARTIN)
+    term = ber(0xa3, ber(4, b"uid"), ber(4, b"x"))
+    many = raw_control("1.3.6.1.1.12", ber(0xa1, term * 101))
+    refused_for_its_size(connection, many)
+    with pytest.raises(ldap.ADMINLIMIT_EXCEEDED):
+        connection.modify_ext_s(AMARTIN, [(ldap.MOD_REPLACE, "userPassword", [b"x"])], serverctrls=[many])
+
+
+def test_a_message_id_is_used_once_at_a_time(server):
+    """A second request with the id of one under way is refused; else nobody could abandon the first."""
+    host, port = server.ldap.rsplit(":", 1)
+    persistent = ber(0xa0, ber(0x30, ber(4, b"2.16.840.1.113730.3.4.3"), ber(1, b"\xff"), ber(
+        4, ber(0x30, ber(2, b"\x0f"), ber(1, b"\xff"), ber(1, b"\x00")))))
+    search = ber(0x63, ber(4, SUFFIX.encode()), ber(10, b"\x02"), ber(10, b"\x00"), ber(2, b"\x00"), ber(2, b"\x00"),
+                 ber(1, b"\x00"), ber(0x87, b"objectClass"), ber(0x30))
+    bind = ber(0x60, ber(2, b"\x03"), ber(4, AMARTIN.encode()), ber(0x80, b"demo-amartin-2026"))
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        sock.sendall(ber(0x30, ber(2, b"\x01"), bind))
+        assert sock.recv(1000)[5:7] == b"\x61\x07"
+        sock.sendall(ber(0x30, ber(2, b"\x07"), search, persistent) * 2)
+        answer = sock.recv(1000)
+        assert b"\x02\x01\x07\x65" in answer and b"\x0a\x01\x02" in answer, answer
+
+
+def test_searches_that_wait_end_with_their_connection(server):
+    def open_now():
+        return int(server.search("(objectClass=*)", "monitorCounter", base="cn=Current,cn=Connections,cn=monitor",
+                                 scope="base").entry["monitorCounter"][0])
+
+    before = open_now()
+    host, port = server.ldap.rsplit(":", 1)
+    bind = ber(0x60, ber(2, b"\x03"), ber(4, ADMIN.encode()), ber(0x80, ADMIN_PASSWORD.encode()))
+    persistent = ber(0xa0, ber(0x30, ber(4, b"2.16.840.1.113730.3.4.3"), ber(1, b"\xff"), ber(
+        4, ber(0x30, ber(2, b"\x0f"), ber(1, b"\xff"), ber(1, b"\x00")))))
+    search = ber(0x63, ber(4, SUFFIX.encode()), ber(10, b"\x02"), ber(10, b"\x00"), ber(2, b"\x00"), ber(2, b"\x00"),
+                 ber(1, b"\x00"), ber(0x87, b"objectClass"), ber(0x30))
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=20) as sock:
+            sock.sendall(ber(0x30, ber(2, b"\x01"), bind) + ber(0x30, ber(2, b"\x02"), search, persistent))
+    wait_for(lambda: open_now() <= before, "the connections are gone")
+    # A bind behind such a search is answered.
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        first = ber(0x30, ber(2, b"\x01"), bind)
+        sock.sendall(first + ber(0x30, ber(2, b"\x02"), search, persistent) + ber(0x30, ber(2, b"\x03"), bind))
+        data = b""
+        while b"\x02\x01\x03\x61" not in data:
+            data += sock.recv(1000)
+
+
+def test_transactions_hold_no_memory_after_their_connection(server):
+    """Nobody without a name starts one, and what is kept counts by the bytes of its messages."""
+    with pytest.raises(ldap.UNWILLING_TO_PERFORM):
+        server.connect(who=None).extop_s(ldap.extop.ExtendedRequest("1.3.6.1.1.21.1", None))
+
+
+def test_all_transactions_share_a_bound(new_server):
+    server = new_server(limits="{ transactions_bytes: 3000 }").start()
+    first, second = server.connect(), server.connect()
+
+    def start(connection):
+        _, identifier = connection.extop_s(ldap.extop.ExtendedRequest("1.3.6.1.1.21.1", None))
+        return raw_control("1.3.6.1.1.21.2", identifier)
+
+    def change(connection, control, size):
+        connection.modify_ext_s(SUFFIX, [(ldap.MOD_REPLACE, "description", [b"x" * size])], serverctrls=[control])
+
+    one, two = start(first), start(second)
+    change(first, one, 2000)
+    with pytest.raises(ldap.BUSY):
+        change(second, two, 2000)
+    first.unbind_s()
+    three = start(second)
+    wait_for(lambda: try_change(change, second, three), "the room of a closed connection is free")
+
+
+def try_change(change, connection, control):
+    try:
+        change(connection, control, 500)
+        return True
+    except ldap.BUSY:
+        return False
+
+
+def test_response_controls_of_a_transaction_keep_their_message_ids(server, uid):
+    """160 is 0x00a0: the tag of a list of controls, and also a part of this id."""
+    connection = server.connect()
+    while connection.search_ext(SUFFIX, ldap.SCOPE_BASE, attrlist=["1.1"]) < 158:
+        pass
+    connection.result(all=1)
+    _, identifier = connection.extop_s(ldap.extop.ExtendedRequest("1.3.6.1.1.21.1", None))
+    controls = [raw_control("1.3.6.1.1.21.2", identifier), raw_control("1.3.6.1.1.13.2", ber(0x30, ber(4, b"ou")))]
+    entry = [("objectClass", [b"organizationalUnit"]), ("ou", [uid.encode()])]
+    message = connection.add_ext(f"ou={uid},{SUFFIX}", entry, serverctrls=controls)
+    assert message == 160
+    connection.result3(message)
+    _, value = connection.extop_s(ldap.extop.ExtendedRequest("1.3.6.1.1.21.3", ber(0x30, ber(4, identifier))))
+    assert value[:2] == b"\x30\x81" or value[0] == 0x30
+    assert b"\x02\x02\x00\xa0\x30" in value and b"1.3.6.1.1.13.2" in value
+    connection.delete_s(f"ou={uid},{SUFFIX}")

@@ -120,6 +120,8 @@ pub fn session_tracking(controls: &mut Controls, asked: Asked<'_>) -> Option<()>
     Some(())
 }
 
+/// A longer list is refused for its length.
+const MOST_COMPARED: usize = 64;
 const SESSION_TEXT: usize = 200;
 
 pub fn transaction(controls: &mut Controls, asked: Asked<'_>) -> Option<()> {
@@ -219,6 +221,13 @@ pub fn deref(controls: &mut Controls, asked: Asked<'_>) -> Option<()> {
         let mut parts = sequence(tag)?.into_iter();
         Some(Deref { attribute: parts.next().and_then(utf8)?, wanted: parts.next().and_then(strings)? })
     };
-    controls.deref = Some(sequence(asked.element()?)?.into_iter().map(one).collect::<Option<_>>()?);
+    let list = sequence(asked.element()?)?.into_iter().map(one).collect::<Option<Vec<Deref>>>()?;
+    // Each attribute once: the draft gives a second one no meaning.
+    let is_new =
+        |(at, d): (usize, &Deref)| !list.iter().take(at).any(|e| e.attribute.eq_ignore_ascii_case(&d.attribute));
+    if list.len() > 1 && list.len() < MOST_COMPARED && !list.iter().enumerate().all(is_new) {
+        return None;
+    }
+    controls.deref = Some(list);
     Some(())
 }

@@ -31,7 +31,7 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     if !call.controls.manage_dsa_it {
         snapshot.require_here(&dn, &key, UriScope::None, &grants)?;
     }
-    let made_up = match log::offered_place(call, &snapshot, &dn) {
+    let made_up = match log::offered_place(&call.shared, &snapshot, &dn) {
         Some(place) => Some(log::entry(call, &snapshot, place).await?),
         None => rootdse::at(call, &snapshot, &key).transpose()?.map(Arc::new),
     };

@@ -20,10 +20,10 @@ use super::{
     message::{Control, Kind, Request},
     outbox::Outbox,
     reply::Reply,
-    result::{Code, LdapResult},
+    result::{self, Code, LdapResult},
     state::State,
 };
-use crate::access::Identity;
+use crate::{access::Identity, filter::Ast};
 use std::{
     sync::{
         Arc,
@@ -119,6 +119,26 @@ impl Call {
         }
         Done { id: self.id, kind, code, entries, started: self.started, detail }
     }
+}
+
+/// Refuses filters that would take more of the server than the limits allow.
+pub fn bound_filters(call: &Call, request: &Request) -> Result<(), LdapResult> {
+    let limits = &call.shared.options.limits;
+    let refuse = |text: &str| Err(result::result(Code::AdminLimitExceeded, text));
+    if let Request::Search(search) = request {
+        let size = search.filter.size();
+        if size.terms > limits.filter_terms || size.chains > limits.filter_chains {
+            return refuse("the filter has more assertions than the server takes");
+        }
+    }
+    let asserted = call.controls.assertion.as_ref().map(Ast::size).unwrap_or_default();
+    if asserted.terms > limits.assertion_terms || asserted.chains > 0 {
+        return refuse("the assertion control has more assertions than the server takes");
+    }
+    if call.controls.matched_values.as_ref().is_some_and(|items| items.len() > limits.assertion_terms) {
+        return refuse("the matched values control has more items than the server takes");
+    }
+    Ok(())
 }
 
 /// Everything but bind, unbind, abandon, cancel and StartTLS, which the session itself handles.

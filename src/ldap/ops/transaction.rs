@@ -1,19 +1,23 @@
 //! Transactions (RFC 5805): updates that name one are kept aside, and at its end all of them are
 //! submitted as one, or none is.
 
-use super::{Call, Done, extended, write};
+use super::{
+    Call, Done, extended,
+    write::{self, Shown},
+};
 use crate::{
     access::Identity,
-    directory::{Op, Update},
+    directory::{Op, Terms, Update},
     entry::ber,
     ldap::{
-        message::{Kind, Request},
+        message::Request,
         reply::{self, Reply},
         result::{self, Code, LdapResult},
         rootdse,
     },
 };
 use std::{collections::HashMap, sync::Arc};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The open transactions of one connection.
 #[derive(Default)]
@@ -25,16 +29,22 @@ pub struct Transactions {
 #[derive(Default)]
 struct Transaction {
     updates: Vec<Kept>,
+    /// Bytes of their messages.
     bytes: usize,
+    /// Their share of what all transactions of the server may hold.
+    held: Vec<OwnedSemaphorePermit>,
     /// The first update that was refused: without it the others are not wanted.
     refused: Option<i32>,
 }
 
-/// An update with the call that asked for it, which shows what its controls asked for.
+/// An update as it was asked for. Not the call itself: that would keep the connection alive, and
+/// all that came with the request.
 struct Kept {
-    call: Call,
-    kind: Kind,
+    message: i32,
+    identity: Arc<Identity>,
     op: Op,
+    terms: Terms,
+    shown: Shown,
 }
 
 impl Transactions {
@@ -46,6 +56,10 @@ impl Transactions {
 
 /// Start Transaction (RFC 5805 section 2.1).
 pub fn start(call: &Call) -> Done {
+    if *call.identity == Identity::Anonymous {
+        let refused = result::result(Code::UnwillingToPerform, "bind before starting a transaction");
+        return extended::respond(call, &refused, None, "start transaction");
+    }
     let mut transactions = call.state.transactions();
     if transactions.open.len() >= call.shared.options.limits.transactions {
         let refused = result::result(Code::Busy, "too many transactions are open on this connection");
@@ -59,37 +73,38 @@ pub fn start(call: &Call) -> Done {
 
 /// Keeps an update for the end of its transaction. It is answered at once: success says no more
 /// than that it was understood (RFC 5805 section 2.2).
-pub fn keep(call: Call, id: &[u8], request: Request) -> Done {
+pub fn keep(call: Call, id: &[u8], request: Request, size: usize) -> Done {
     let kind = request.kind();
     let (op, name) = write::op(request);
-    let limits = Arc::clone(&call.shared.options.limits);
-    let state = Arc::clone(&call.state);
-    let mut transactions = state.transactions();
+    let limits = &call.shared.options.limits;
+    let mut transactions = call.state.transactions();
     let Some(transaction) = transactions.open.get_mut(id) else {
         return call.answer(kind, result::result(Code::UnwillingToPerform, "no such transaction is open"), name);
     };
-    let refusal = match &op {
-        Err(error) => Some(result::of(error)),
-        Ok(op) => {
-            transaction.bytes += size(op);
-            let full =
-                transaction.updates.len() >= limits.transaction_updates || transaction.bytes > limits.transaction_bytes;
-            full.then(|| result::result(Code::AdminLimitExceeded, "the transaction is larger than the server allows"))
+    transaction.bytes += size;
+    let full = transaction.updates.len() >= limits.transaction_updates || transaction.bytes > limits.transaction_bytes;
+    let permits = u32::try_from(size).unwrap_or(u32::MAX);
+    let room = Arc::clone(&call.shared.transactions).try_acquire_many_owned(permits);
+    let refusal = match (op, room) {
+        (Err(error), _) => result::of(&error),
+        (Ok(_), _) if full => {
+            result::result(Code::AdminLimitExceeded, "the transaction is larger than the server allows")
+        }
+        (Ok(_), Err(_)) => {
+            result::result(Code::Busy, "the transactions of all clients are larger than the server allows")
+        }
+        (Ok(op), Ok(room)) => {
+            let identity = Arc::clone(&call.identity);
+            let (terms, shown) = (write::terms(&call), Shown::of(&call.controls));
+            transaction.updates.push(Kept { message: call.id, identity, op, terms, shown });
+            transaction.held.push(room);
+            return call.answer(kind, result::success(), name);
         }
     };
-    match (refusal, op) {
-        (None, Ok(op)) => {
-            let done = call.answer(kind, result::success(), name);
-            transaction.updates.push(Kept { call, kind, op });
-            done
-        }
-        (Some(refusal), _) => {
-            transaction.refused.get_or_insert(call.id);
-            transaction.updates.clear();
-            call.answer(kind, refusal, name)
-        }
-        (None, Err(error)) => call.answer(kind, result::of(&error), name),
-    }
+    transaction.refused.get_or_insert(call.id);
+    transaction.updates.clear();
+    transaction.held.clear();
+    call.answer(kind, refusal, name)
 }
 
 /// End Transaction (RFC 5805 section 2.3).
@@ -119,33 +134,29 @@ pub async fn end(call: &Call, value: Option<&[u8]>) -> Done {
 
 /// All of the updates, or the message that was the reason for none.
 async fn settle(call: &Call, kept: Vec<Kept>) -> Result<Option<Vec<u8>>, (i32, LdapResult)> {
+    let directory = &call.shared.options.directory;
     let mut updates = Vec::with_capacity(kept.len());
-    let mut calls = Vec::with_capacity(kept.len());
-    for Kept { call, kind, op } in kept {
-        let prepared = write::prepare(&call, op).await;
-        let op = prepared.map_err(|error| (call.id, result::of(&error)))?;
-        let terms = write::terms(&call);
-        updates.push(Update { identity: Identity::clone(&call.identity), op, terms });
-        calls.push((call, kind));
+    let mut asked = Vec::with_capacity(kept.len());
+    for Kept { message, identity, op, terms, shown } in kept {
+        let prepared = write::prepare(&call.shared, &identity, op).await;
+        let op = prepared.map_err(|error| (message, result::of(&error)))?;
+        updates.push(Update { identity: Identity::clone(&identity), op, terms });
+        asked.push((message, identity, shown));
     }
     if updates.is_empty() {
         return Ok(None);
     }
-    let outcomes = call.shared.options.directory.submit_all(updates).await.map_err(|refused| {
-        let message = calls.get(refused.at).map_or(call.id, |(call, _)| call.id);
+    let outcomes = directory.submit_all(updates).await.map_err(|refused| {
+        let message = asked.get(refused.at).map_or(call.id, |(message, ..)| *message);
         (message, result::of(&refused.error))
     })?;
     let mut list = Vec::new();
-    for ((update, _), outcome) in calls.iter().zip(&outcomes) {
-        let controls = write::sights(update, outcome);
+    for ((message, identity, shown), outcome) in asked.iter().zip(&outcomes) {
+        let controls = shown.controls(directory, identity, outcome);
         if !controls.is_empty() {
             let mut one = Vec::new();
-            reply::push_number(&mut one, ber::INTEGER, i64::from(update.id));
-            one.extend(reply::encoded_controls(&controls));
-            // Here the list of controls is an untagged SEQUENCE (RFC 5805 section 2.3).
-            if let Some(tag) = one.iter_mut().find(|byte| **byte == 0xa0) {
-                *tag = ber::SEQUENCE;
-            }
+            reply::push_number(&mut one, ber::INTEGER, i64::from(*message));
+            ber::push_element(&mut one, ber::SEQUENCE, &reply::control_list(&controls));
             ber::push_element(&mut list, ber::SEQUENCE, &one);
         }
     }
@@ -192,16 +203,3 @@ fn parse(value: &[u8]) -> Option<(bool, Vec<u8>)> {
 pub fn aborted(id: &[u8], why: &str) -> Reply {
     Reply::extended(&result::result(Code::OperationsError, why), Some(rootdse::ABORTED_TRANSACTION), Some(id))
 }
-
-/// The bytes that an update holds in memory, roughly.
-fn size(op: &Op) -> usize {
-    let values = |values: &Vec<Vec<u8>>| values.iter().map(|v| v.len() + PER_VALUE).sum::<usize>();
-    PER_VALUE
-        + match op {
-            Op::Add { attrs, .. } => attrs.iter().map(|(_, v)| values(v)).sum(),
-            Op::Modify { changes, .. } => changes.iter().map(|(_, _, v)| values(v)).sum(),
-            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => 0,
-        }
-}
-
-const PER_VALUE: usize = 64;

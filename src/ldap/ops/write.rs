@@ -3,11 +3,12 @@
 use super::{Call, Done, search::log};
 use crate::{
     access::Identity,
-    directory::{Error, Op, Outcome, Sight, Sights, Terms, Update, View},
+    directory::{Directory, Error, Op, Outcome, Sight, Sights, Terms, Update, View},
     dn::Dn,
     filter::Filter,
     ldap::{
-        controls::{POST_READ, PRE_READ},
+        Shared,
+        controls::{Controls, POST_READ, PRE_READ},
         convert,
         encode::{self, Selection},
         message::{Control, Request},
@@ -29,7 +30,8 @@ pub async fn write(call: &Call, request: Request) -> Done {
                 (true, _) => (Code::NoOperation, "all is well, and nothing was done, as asked"),
                 (false, text) => (Code::Success, text.as_deref().unwrap_or_default()),
             };
-            call.answer_with(kind, result::result(code, text), sights(call, outcome), name)
+            let controls = Shown::of(&call.controls).controls(&call.shared.options.directory, &call.identity, outcome);
+            call.answer_with(kind, result::result(code, text), controls, name)
         }
         Err(error) => {
             if matches!(error, Error::Internal(_) | Error::Store(_)) {
@@ -62,17 +64,17 @@ pub fn op(request: Request) -> (Result<Op, Error>, String) {
 
 /// Hashes what is secret, then asks the writer.
 pub async fn submit(call: &Call, op: Op) -> Result<Outcome, Error> {
-    let op = prepare(call, op).await?;
+    let op = prepare(&call.shared, &call.identity, op).await?;
     let update = Update { identity: Identity::clone(&call.identity), op, terms: terms(call) };
     call.shared.options.directory.submit_update(update).await
 }
 
 /// Hashes what is secret.
-pub async fn prepare(call: &Call, mut op: Op) -> Result<Op, Error> {
-    let directory = &call.shared.options.directory;
+pub async fn prepare(shared: &Shared, identity: &Identity, mut op: Op) -> Result<Op, Error> {
+    let directory = &shared.options.directory;
     let snapshot = directory.read();
     if let Op::Add { dn, .. } | Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. } = &op
-        && log::offered_place(call, &snapshot, dn).is_some()
+        && log::offered_place(shared, &snapshot, dn).is_some()
     {
         return Err(Error::Unwilling("the server itself keeps the change log"));
     }
@@ -80,8 +82,8 @@ pub async fn prepare(call: &Call, mut op: Op) -> Result<Op, Error> {
         return Ok(op);
     }
     let limits = Arc::clone(&directory.limits);
-    op.may_be_tried(&snapshot, &directory.access.grants(&call.identity), &limits)?;
-    let permit = Arc::clone(&call.shared.hashing).acquire_owned().await;
+    op.may_be_tried(&snapshot, &directory.access.grants(identity), &limits)?;
+    let permit = Arc::clone(&shared.hashing).acquire_owned().await;
     let _permit = permit.map_err(|_| Error::Unavailable)?;
     let hashed = tokio::task::spawn_blocking(move || op.hash_secrets(&snapshot, &limits).map(|()| op));
     hashed.await.map_err(|e| Error::Internal(e.to_string()))?
@@ -102,21 +104,33 @@ pub fn terms(call: &Call) -> Terms {
     }
 }
 
-/// The entry before and after the change, as far as the client may read it (RFC 4527).
-pub fn sights(call: &Call, outcome: &Outcome) -> Vec<Control> {
-    let controls = &call.controls;
-    let shown = [(PRE_READ, &controls.pre_read, &outcome.before), (POST_READ, &controls.post_read, &outcome.after)];
-    let each = shown.into_iter().filter_map(|(oid, wanted, sight)| {
-        let value = show(call, wanted.as_ref()?, sight.as_ref()?)?;
-        Some(Control { oid: oid.to_owned(), critical: false, value: Some(value) })
-    });
-    each.collect()
+/// What the client wants to read of the entry before and after a change (RFC 4527).
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    pub before: Option<Vec<String>>,
+    pub after: Option<Vec<String>>,
 }
 
-fn show(call: &Call, wanted: &[String], sight: &Sight) -> Option<Vec<u8>> {
+impl Shown {
+    pub fn of(controls: &Controls) -> Self {
+        Shown { before: controls.pre_read.clone(), after: controls.post_read.clone() }
+    }
+
+    /// The response controls, with as much as the identity may read.
+    pub fn controls(&self, directory: &Directory, identity: &Identity, outcome: &Outcome) -> Vec<Control> {
+        let shown = [(PRE_READ, &self.before, &outcome.before), (POST_READ, &self.after, &outcome.after)];
+        let each = shown.into_iter().filter_map(|(oid, wanted, sight)| {
+            let value = show(directory, identity, wanted.as_ref()?, sight.as_ref()?)?;
+            Some(Control { oid: oid.to_owned(), critical: false, value: Some(value) })
+        });
+        each.collect()
+    }
+}
+
+fn show(directory: &Directory, identity: &Identity, wanted: &[String], sight: &Sight) -> Option<Vec<u8>> {
     let Sight { snapshot, node } = sight;
     let selection = Selection::new(wanted, false, &snapshot.schema);
-    let grants = call.shared.options.directory.access.grants(&call.identity);
+    let grants = directory.access.grants(identity);
     let open = View::unrestricted(snapshot, node);
     let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &open, &snapshot.schema);
     (!place.is_blind()).then(|| encode::alone(&View::new(snapshot, node, &place), &selection))

@@ -14,7 +14,7 @@ pub use sync::SyncRequest;
 
 use super::{
     Call, Done,
-    search::{Limits, below_root},
+    search::{End, Limits, Turn, below_root},
 };
 use crate::{
     directory::{Change, Error, Hits, Interest, Node, Scope, Search, Snapshot, Step, View, Visit},
@@ -29,7 +29,7 @@ use crate::{
         result::{self, Code, LdapResult},
     },
 };
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 /// Candidates looked at before abandon, time and the other requests get their turn.
 const STRIDE: usize = 256;
@@ -122,7 +122,7 @@ impl Feed<'_> {
         let call = self.call;
         let snapshot = Arc::clone(hits.snapshot());
         let grants = call.shared.options.directory.access.grants(&call.identity);
-        let mut seen = 0usize;
+        let (mut seen, mut turn) = (0usize, Turn::begin());
         loop {
             match hits.step(&grants) {
                 Step::End => return Ok(()),
@@ -140,11 +140,10 @@ impl Feed<'_> {
             }
             seen += 1;
             self.pause(seen).await?;
-            if seen.is_multiple_of(STRIDE) && limits.until.is_some_and(|t| Instant::now() > t) {
-                return Err(Stop::With(result::result(
-                    Code::TimeLimitExceeded,
-                    "the search took longer than the limit allows",
-                )));
+            match limits.check(call, seen, &mut turn).await {
+                None | Some(End::Full) => {}
+                Some(End::Abandoned) => return Err(Stop::Silently),
+                Some(End::Over(result)) => return Err(Stop::With(result)),
             }
         }
     }

@@ -9,16 +9,26 @@ use std::{collections::HashMap, sync::Arc};
 
 /// Those of one connection, by message id.
 #[derive(Default)]
-pub struct Standing(HashMap<i32, Arc<Interrupt>>);
+pub struct Standing {
+    open: HashMap<i32, Arc<Interrupt>>,
+    /// None may wait any more: the connection ends, or something waits for all of them to end.
+    over: bool,
+}
 
 impl Standing {
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.open.len()
     }
 
-    /// Ends them all, without an answer.
-    pub fn abandon(&self) {
-        self.0.values().for_each(|interrupt| interrupt.abandon());
+    /// Ends them all, without an answer, and those that come to this point later.
+    pub fn abandon(&mut self) {
+        self.over = true;
+        self.open.values().for_each(|interrupt| interrupt.abandon());
+    }
+
+    /// Lets searches wait again.
+    pub fn reopen(&mut self) {
+        self.over = false;
     }
 }
 
@@ -34,12 +44,15 @@ pub fn enter(call: &Call, limit: usize) -> Option<Guard> {
     if standing.len() >= limit {
         return None;
     }
-    standing.0.insert(call.id, Arc::clone(&call.interrupt));
+    if standing.over {
+        call.interrupt.abandon();
+    }
+    standing.open.insert(call.id, Arc::clone(&call.interrupt));
     Some(Guard { state: Arc::clone(&call.state), id: call.id })
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.state.standing().0.remove(&self.id);
+        self.state.standing().open.remove(&self.id);
     }
 }

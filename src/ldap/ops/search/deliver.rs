@@ -18,10 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Candidates looked at before abandon and the other requests get their turn.
-pub const STRIDE: usize = 256;
-/// Candidates looked at before the time is.
-const CLOCK_STRIDE: usize = 16;
+/// Candidates looked at before the clock is.
+pub const CLOCK_STRIDE: usize = 8;
+/// How long a search goes on before the other requests get their turn.
+const TURN: Duration = Duration::from_millis(2);
 /// Bytes gathered before they go to the outbox.
 const CHUNK: usize = 32 << 10;
 
@@ -102,25 +102,38 @@ impl Limits {
     }
 
     /// Looks whether the search has to end after this many candidates; takes turns with others.
-    pub async fn check(&self, call: &Call, seen: usize) -> Option<End> {
+    pub async fn check(&self, call: &Call, seen: usize, turn: &mut Turn) -> Option<End> {
         if self.is_beyond(seen) {
             let text = "the search looks at more entries than the limit allows; use a filter on indexed attributes";
             return Some(End::Over(result::result(Code::AdminLimitExceeded, text)));
         }
-        // A filter may be long: some candidates take as long as many others.
-        if seen.is_multiple_of(CLOCK_STRIDE) && self.until.is_some_and(|t| Instant::now() > t) {
+        if !seen.is_multiple_of(CLOCK_STRIDE) {
+            return None;
+        }
+        let now = Instant::now();
+        if self.until.is_some_and(|t| now > t) {
             let text = "the search took longer than the limit allows";
             return Some(End::Over(result::result(Code::TimeLimitExceeded, text)));
         }
-        if !seen.is_multiple_of(STRIDE) {
-            return None;
+        // By the clock: with a long filter some candidates take as long as many others.
+        if now.duration_since(turn.0) >= TURN {
+            tokio::task::yield_now().await;
+            turn.0 = Instant::now();
         }
-        tokio::task::yield_now().await;
         if call.interrupt.is_set() {
             let canceled = result::result(Code::Canceled, "cancelled by the client");
             return Some(if call.interrupt.wants_answer() { End::Over(canceled) } else { End::Abandoned });
         }
         None
+    }
+}
+
+/// Since when a search has kept its thread to itself.
+pub struct Turn(Instant);
+
+impl Turn {
+    pub fn begin() -> Self {
+        Turn(Instant::now())
     }
 }
 
@@ -171,7 +184,7 @@ impl Delivery {
         let snapshot = Arc::clone(source.snapshot());
         let grants = call.shared.options.directory.access.grants(&call.identity);
         let (mut out, mut scratch) = (Vec::new(), Vec::new());
-        let (mut seen, mut on_page) = (0usize, 0usize);
+        let (mut seen, mut on_page, mut turn) = (0usize, 0usize, Turn::begin());
         let end = loop {
             if page.is_some_and(|size| on_page >= size) {
                 break End::Full;
@@ -188,7 +201,14 @@ impl Delivery {
                     break End::Over(result::result(Code::SizeLimitExceeded, text));
                 }
                 Step::Found(node) => {
-                    self.entry(&mut out, &mut scratch, call.id, &snapshot, &node, &grants);
+                    if self.entry(call, (&mut out, &mut scratch), &snapshot, &node, &grants).is_err() {
+                        let text = "what an entry names is more than one answer may carry";
+                        break End::Over(result::result(Code::AdminLimitExceeded, text));
+                    }
+                    // The entries that it names are looked at, too.
+                    if !self.derefs.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
                     *sent += 1;
                     on_page += 1;
                 }
@@ -198,7 +218,7 @@ impl Delivery {
                 out.clear();
                 call.outbox.room().await;
             }
-            if let Some(end) = self.limits.check(call, seen).await {
+            if let Some(end) = self.limits.check(call, seen, &mut turn).await {
                 break end;
             }
         };
@@ -211,21 +231,23 @@ impl Delivery {
     /// Appends the answer with one entry, as this identity may see it.
     fn entry(
         &self,
-        out: &mut Vec<u8>,
-        scratch: &mut Vec<u8>,
-        id: i32,
+        call: &Call,
+        (out, scratch): (&mut Vec<u8>, &mut Vec<u8>),
         snapshot: &Snapshot,
         node: &Node,
         grants: &Grants<'_>,
-    ) {
+    ) -> Result<(), deref::TooLarge> {
+        let most = call.shared.options.limits.dereference_bytes;
         let open = View::unrestricted(snapshot, node);
         if grants.everything() {
-            let controls = deref::response(&self.derefs, &open, grants);
-            return encode::entry(out, scratch, id, &open, &self.selection, &controls);
+            let controls = deref::response(&self.derefs, &open, grants, most)?;
+            encode::entry(out, scratch, call.id, &open, &self.selection, &controls);
+            return Ok(());
         }
         let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &open, &snapshot.schema);
         let view = View::new(snapshot, node, &place);
-        let controls = deref::response(&self.derefs, &view, grants);
-        encode::entry(out, scratch, id, &view, &self.selection, &controls);
+        let controls = deref::response(&self.derefs, &view, grants, most)?;
+        encode::entry(out, scratch, call.id, &view, &self.selection, &controls);
+        Ok(())
     }
 }

@@ -20,6 +20,9 @@ pub struct Asked {
     selection: Selection,
 }
 
+/// What an entry names is more than one answer may carry.
+pub struct TooLarge;
+
 /// Attributes that the schema does not know name nothing.
 pub fn bind(asked: &[Deref], schema: &Schema) -> Vec<Asked> {
     let known = asked.iter().filter_map(|d| {
@@ -28,10 +31,11 @@ pub fn bind(asked: &[Deref], schema: &Schema) -> Vec<Asked> {
     known.collect()
 }
 
-/// The response control of one entry; none if nothing is named.
-pub fn response(asked: &[Asked], view: &View<'_>, grants: &Grants<'_>) -> Vec<Control> {
+/// The response control of one entry; none if nothing is named, `Err` if it were larger than
+/// `most` bytes.
+pub fn response(asked: &[Asked], view: &View<'_>, grants: &Grants<'_>, most: usize) -> Result<Vec<Control>, TooLarge> {
     if asked.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut list = Vec::new();
     for one in asked.iter().filter(|a| view.may(Some(a.attr), Right::Read)) {
@@ -45,14 +49,17 @@ pub fn response(asked: &[Asked], view: &View<'_>, grants: &Grants<'_>) -> Vec<Co
                 ber::push_element(&mut inner, 0xa0, &attributes);
             }
             ber::push_element(&mut list, ber::SEQUENCE, &inner);
+            if list.len() > most {
+                return Err(TooLarge);
+            }
         }
     }
     if list.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut value = Vec::new();
     ber::push_element(&mut value, ber::SEQUENCE, &list);
-    vec![Control { oid: DEREF.to_owned(), critical: false, value: Some(value) }]
+    Ok(vec![Control { oid: DEREF.to_owned(), critical: false, value: Some(value) }])
 }
 
 /// The attributes of the entry that a value names, as far as they may be read.

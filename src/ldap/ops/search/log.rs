@@ -2,7 +2,7 @@
 
 use super::{
     Ended,
-    deliver::{Delivery, End, Source},
+    deliver::{CLOCK_STRIDE, Delivery, End, Source, Turn},
 };
 use crate::{
     access::Right,
@@ -10,6 +10,7 @@ use crate::{
     dn::Dn,
     filter::Filter,
     ldap::{
+        Shared,
         change_log::{self, Place},
         message::SearchRequest,
         ops::Call,
@@ -37,7 +38,7 @@ pub async fn asked<'a>(
     (base, scope): (&Dn, Scope),
     filter: &'a Filter,
 ) -> Result<Option<Asked<'a>>, Error> {
-    let Some(place) = offered_place(call, snapshot, base) else { return Ok(None) };
+    let Some(place) = offered_place(&call.shared, snapshot, base) else { return Ok(None) };
     let node = entry(call, snapshot, place).await?;
     let grants = call.shared.options.directory.access.grants(&call.identity);
     let key = snapshot.schema.dn_key(base);
@@ -61,8 +62,8 @@ pub async fn asked<'a>(
 }
 
 /// The place of a name in the log, if there is one.
-pub fn offered_place(call: &Call, snapshot: &Snapshot, dn: &Dn) -> Option<Place> {
-    change_log::place(snapshot, &snapshot.schema.dn_key(dn), dn).filter(|_| call.shared.options.change_log)
+pub fn offered_place(shared: &Shared, snapshot: &Snapshot, dn: &Dn) -> Option<Place> {
+    change_log::place(snapshot, &snapshot.schema.dn_key(dn), dn).filter(|_| shared.options.change_log)
 }
 
 /// The entry of one name in the log.
@@ -128,7 +129,7 @@ impl Asked<'_> {
         delivery: &Delivery,
         sent: &mut usize,
     ) -> Result<Option<Ended>, Error> {
-        let mut seen = 0;
+        let (mut seen, mut turn) = (0, Turn::begin());
         while let Some(nodes) = self.next(call).await? {
             let mut source = Source::list(Arc::clone(self.snapshot), nodes);
             match delivery.send(call, &mut source, None, sent).await {
@@ -137,8 +138,8 @@ impl Asked<'_> {
                 End::Over(_) | End::Full => {}
             }
             // A whole page has been looked at, however few of it matched.
-            seen += super::deliver::STRIDE;
-            match delivery.limits().check(call, seen).await {
+            seen += CLOCK_STRIDE;
+            match delivery.limits().check(call, seen, &mut turn).await {
                 Some(End::Abandoned) => return Ok(None),
                 Some(End::Over(result)) => return Ok(Some(result.into())),
                 Some(End::Full) | None => {}

@@ -22,8 +22,8 @@ use crate::{
         result::{self, Code, LdapResult},
     },
 };
-pub use deliver::Limits;
-use deliver::{Delivery, End, Source};
+use deliver::{Delivery, Source};
+pub use deliver::{End, Limits, Turn};
 use std::sync::Arc;
 
 /// How a search ended, for the client.
@@ -64,6 +64,13 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
     }
     if controls.vlv.is_some() && controls.sort.is_none() {
         return refuse(Code::SortControlMissing, "a list view needs a sorted list");
+    }
+    let most = &call.shared.options.limits;
+    if controls.sort.as_ref().is_some_and(|keys| keys.len() > most.sort_keys) {
+        return refuse(Code::AdminLimitExceeded, "more sort keys than the server takes");
+    }
+    if controls.deref.as_ref().is_some_and(|list| list.len() > most.dereferences) {
+        return refuse(Code::AdminLimitExceeded, "more attributes to dereference than the server takes");
     }
     let snapshot = call.shared.options.directory.read();
     let base = Dn::parse(&request.base)?;

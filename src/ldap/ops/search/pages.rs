@@ -3,7 +3,7 @@
 
 use super::{
     Ended,
-    deliver::{Delivery, End, Source, tell_reference},
+    deliver::{Delivery, End, Source, Turn, tell_reference},
 };
 use crate::{
     directory::{Error, Node, Step},
@@ -171,7 +171,7 @@ enum Ahead {
 async fn look_ahead(call: &Call, source: &mut Source, delivery: &Delivery) -> Ahead {
     let directory = &call.shared.options.directory;
     let grants = directory.access.grants(&call.identity);
-    let mut seen = 0usize;
+    let (mut seen, mut turn) = (0usize, Turn::begin());
     loop {
         match source.step(&grants) {
             Step::Found(node) => return Ahead::Node(node),
@@ -180,7 +180,7 @@ async fn look_ahead(call: &Call, source: &mut Source, delivery: &Delivery) -> Ah
             Step::Passed => {}
         }
         seen += 1;
-        if let Some(end) = delivery.limits().check(call, seen).await {
+        if let Some(end) = delivery.limits().check(call, seen, &mut turn).await {
             return Ahead::Nothing(end);
         }
     }

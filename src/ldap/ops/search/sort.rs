@@ -1,7 +1,7 @@
 //! Sorted results (RFC 2891): the entries found are gathered and put in order before the first one
 //! goes out.
 
-use super::deliver::{End, Limits, Source, tell_reference};
+use super::deliver::{End, Limits, Source, Turn, tell_reference};
 use crate::{
     access::Right,
     directory::{Error, Node, Step, View},
@@ -128,7 +128,7 @@ pub(super) async fn collect(
     let grants = call.shared.options.directory.access.grants(&call.identity);
     let most = call.shared.options.limits.sorted_entries;
     let mut found: Vec<(Vec<Value>, Arc<Node>)> = Vec::new();
-    let mut seen = 0usize;
+    let (mut seen, mut turn) = (0usize, Turn::begin());
     loop {
         match source.step(&grants) {
             Step::End => break,
@@ -146,7 +146,7 @@ pub(super) async fn collect(
             }
         }
         seen += 1;
-        match limits.check(call, seen).await {
+        match limits.check(call, seen, &mut turn).await {
             None | Some(End::Full) => {}
             Some(End::Abandoned) => return Ok(Collected::Stopped(None)),
             Some(End::Over(result)) => return Ok(Collected::Stopped(Some(result))),
