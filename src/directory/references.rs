@@ -8,13 +8,12 @@
 use super::{
     ChangeKind, EntryId, Error, Node, Snapshot,
     identity::{self, Moved},
-    modify::changed_attributes,
     plan::{Context, Plan},
 };
 use crate::{
     dn::{Dn, DnKey},
     entry::{Draft, Operational},
-    schema::{Attr, AttrId, Form, Schema},
+    schema::{Attr, AttrId, Form, Schema, Scope},
 };
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -174,17 +173,16 @@ pub(super) fn plan(context: &Context<'_>, id: EntryId, from: &DnKey, to: Option<
     let Some(node) = snapshot.node(id) else { return Err(Error::Internal("a referring entry is gone".to_owned())) };
     let references = &context.options.relations.references;
     let before = &node.entry;
-    let original = Draft::of(before);
-    let mut draft = original.clone();
+    let mut draft = Draft::of(before);
+    let mut touched = BTreeSet::new();
     for attr in &mut draft.attrs {
-        if references.attributes.contains(&attr.desc.id) {
-            rewrite(attr, node, from, to, schema);
+        if references.attributes.contains(&attr.desc.id) && rewrite(attr, node, from, to, schema) {
+            touched.insert(attr.desc.id);
         }
     }
     keep_required(&mut draft, before, references, schema);
     draft.attrs.retain(|a| !a.values.is_empty());
-    let changed: Vec<SmolStr> =
-        changed_attributes(&original, &draft).into_iter().map(|id| schema.attribute(id).name.clone()).collect();
+    let changed: Vec<SmolStr> = touched.into_iter().map(|id| schema.attribute(id).name.clone()).collect();
     if changed.is_empty() {
         return Ok(Plan::unchanged(before.uuid));
     }
@@ -201,6 +199,10 @@ fn advanced(context: &Context<'_>, node: &Node, draft: &Draft) -> Moved {
     let schema = &context.base.schema;
     let before: &Operational = &node.entry.operational;
     let scope = identity::scope(context.options, &context.base.dn_key_of(node), &draft.attrs, schema);
+    if scope == Scope::Plain {
+        // A large group is not worth a look at each value, of which none is new in form.
+        return Moved { axes: None, missing: Vec::new(), diagnostic: None };
+    }
     let checked = schema.validate(&draft.attrs, scope, Vec::new()).ok();
     let asked = identity::Asked::default();
     checked
@@ -209,8 +211,8 @@ fn advanced(context: &Context<'_>, node: &Node, draft: &Draft) -> Moved {
 }
 
 /// Values that name the entry or one below it get the new name, or go. A value that is part of
-/// the referring entry's own name stays.
-fn rewrite(attr: &mut Attr, node: &Node, from: &DnKey, to: Option<&Dn>, schema: &Schema) {
+/// the referring entry's own name stays. Tells whether there was one.
+fn rewrite(attr: &mut Attr, node: &Node, from: &DnKey, to: Option<&Dn>, schema: &Schema) -> bool {
     let id = attr.desc.id;
     let of_name: Vec<_> = node
         .rdn
@@ -231,12 +233,13 @@ fn rewrite(attr: &mut Attr, node: &Node, from: &DnKey, to: Option<&Dn>, schema: 
         touched = true;
         values.extend(to.and_then(|to| renamed(&value, from, to, id, schema)));
     }
-    if touched {
+    if touched && to.is_some() {
         // The new name may have been there before.
         let mut seen = HashSet::with_capacity(values.len());
         values.retain(|v| seen.insert(schema.identity(id, v).into_owned()));
     }
     attr.values = values;
+    touched
 }
 
 /// The value with the name of the superior in the place of the old one.
