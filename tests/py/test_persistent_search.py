@@ -129,3 +129,19 @@ def test_without_the_control_there_is_no_persistent_search(new_server):
     assert PSEARCH.encode() not in entry["supportedControl"]
     with pytest.raises(ldap.UNAVAILABLE_CRITICAL_EXTENSION):
         off.connect().search_ext_s(SUFFIX, ldap.SCOPE_BASE, serverctrls=[PersistentSearchControl()])
+
+
+def test_the_change_log_is_followed_as_it_grows(own):
+    last = number(own)
+    watch = Watch(own, base="cn=changelog", attrs=["changeType", "targetDN"])
+    everything = Watch(own, base="cn=changelog", changesOnly=False, filter="(changeNumber>=2)", attrs=["1.1"])
+    own.add(person("one", OU)).ok()
+    own.delete(f"uid=one,{OU}").ok()
+    names = [f"changeNumber={last + n},cn=changelog" for n in (1, 2)]
+    assert watch.until(2) == [(names[0], (ADD, None, last + 1)), (names[1], (ADD, None, last + 2))]
+    assert watch.entries[names[1]] == {"changeType": [b"delete"], "targetDN": [f"uid=one,{OU}".encode()]}
+    # What was there comes without a notice.
+    told = everything.until(last + 1)
+    assert [dn for dn, _ in told] == [f"changeNumber={n},cn=changelog" for n in range(2, last + 3)]
+    assert [notice for _, notice in told[:-2]] == [None] * (last - 1)
+    assert [dn for dn, notice in told if notice] == names

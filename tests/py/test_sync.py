@@ -304,3 +304,16 @@ def test_who_joins_or_leaves_a_group_comes_and_goes(own):
     persists.until(lambda: len(persists.told) > 1)
     assert persists.told[1:] == [("delete", one)]
     assert polls.refresh().names == persists.names == {two}
+
+
+@pytest.mark.parametrize("limits, error", [
+    ("{search_entries: 3}", ldap.SIZELIMIT_EXCEEDED), ("{search_candidates: 3}", ldap.ADMINLIMIT_EXCEEDED),
+])
+@pytest.mark.parametrize("mode", ["refreshOnly", "refreshAndPersist"])
+def test_the_refresh_is_a_search_within_limits(new_server, limits, error, mode):
+    server = new_server(limits=limits).start()
+    consumer = Consumer(server)
+    message = consumer.syncrepl_search(mode=mode, **consumer.search)
+    with pytest.raises(error):
+        consumer.syncrepl_poll(message, all=1, timeout=20)
+    assert consumer.cookie is None

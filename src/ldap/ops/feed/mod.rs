@@ -100,7 +100,7 @@ impl Feed<'_> {
             )));
         }
         let schema = &snapshot.schema;
-        self.selection = Selection::new(&request.attrs, request.types_only, schema).of_own_content();
+        self.select(request, snapshot);
         let Some(scope) = convert::scope(request.scope) else {
             return Err(Stop::With(result::result(Code::ProtocolError, "there is no such scope")));
         };
@@ -114,6 +114,10 @@ impl Feed<'_> {
         let grants = call.shared.options.directory.access.grants(&call.identity);
         let hits = Search { base, scope, filter, visit: Visit::default() }.begin(Arc::clone(snapshot), &grants)?;
         Ok(Wanted { hits, interest, limits: Limits::new(call, request) })
+    }
+
+    fn select(&mut self, request: &SearchRequest, snapshot: &Snapshot) {
+        self.selection = Selection::new(&request.attrs, request.types_only, &snapshot.schema).of_own_content();
     }
 
     /// Sends what is there now; `mark` makes the controls of each entry.
@@ -217,6 +221,14 @@ impl Feed<'_> {
 
     /// Waits for a state after `seen`, and reads the changes that led to it.
     async fn next_state(&mut self, seen: &Snapshot) -> Result<(Arc<Snapshot>, Vec<(u64, Change)>), Stop> {
+        let now = self.later_than(seen.head).await?;
+        let directory = &self.call.shared.options.directory;
+        let changes = directory.changes(seen.head, now.head).await.map_err(left_behind)?;
+        Ok((now, changes))
+    }
+
+    /// Waits for a state after this one.
+    async fn later_than(&mut self, head_seen: u64) -> Result<Arc<Snapshot>, Stop> {
         self.flush();
         let directory = &self.call.shared.options.directory;
         let mut head = directory.head();
@@ -225,9 +237,8 @@ impl Feed<'_> {
             self.call.outbox.room().await;
             self.interrupted()?;
             let now = directory.read();
-            if now.head > seen.head {
-                let changes = directory.changes(seen.head, now.head).await.map_err(left_behind)?;
-                return Ok((now, changes));
+            if now.head > head_seen {
+                return Ok(now);
             }
             tokio::select! {
                 () = self.call.interrupt.set() => {}

@@ -3,9 +3,16 @@
 
 use super::{Feed, Stop, wire};
 use crate::{
-    directory::{Notice, notice},
-    ldap::message::{Control, SearchRequest},
+    directory::{Error, Notice, notice},
+    dn::Dn,
+    filter::Filter,
+    ldap::{
+        convert,
+        message::{Control, SearchRequest},
+        ops::search::log,
+    },
 };
+use std::sync::Arc;
 
 /// The control of the request (section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +32,15 @@ pub(super) async fn run(
 ) -> Result<Vec<Control>, Stop> {
     let directory = &feed.call.shared.options.directory;
     let mut seen = directory.read();
+    if let Some(scope) = convert::scope(request.scope) {
+        let base = Dn::parse(&request.base).map_err(Error::from)?;
+        let filter = Filter::bind(&request.filter, &seen.schema);
+        if let Some(log) = log::asked(feed.call, request, &seen, (&base, scope), &filter).await? {
+            return follow_log(feed, asked, request, log).await;
+        }
+    }
     let wanted = feed.begin(request, &seen)?;
-    let interest = std::sync::Arc::clone(&wanted.interest);
+    let interest = Arc::clone(&wanted.interest);
     let _guard = feed.stand()?;
     if !asked.changes_only {
         feed.send_all(wanted, |_| Vec::new()).await?;
@@ -53,6 +67,43 @@ pub(super) async fn run(
         }
         drop(grants);
         seen = now;
+    }
+}
+
+/// The change log as it grows; every record of it is an entry that is added.
+async fn follow_log(
+    feed: &mut Feed<'_>,
+    asked: PersistentSearch,
+    request: &SearchRequest,
+    mut log: log::Asked<'_>,
+) -> Result<Vec<Control>, Stop> {
+    const ADD: i64 = 1;
+    let snapshot = Arc::clone(log.snapshot);
+    feed.select(request, &snapshot);
+    let _guard = feed.stand()?;
+    if asked.changes_only {
+        log.skip();
+    }
+    let (mut told, mut head) = (!asked.changes_only, snapshot.head);
+    loop {
+        let mut step = 0;
+        while let Some(nodes) = log.next(feed.call).await? {
+            for node in nodes {
+                let number = node.rdn.avas().first().and_then(|ava| std::str::from_utf8(&ava.value).ok()?.parse().ok());
+                let controls = match number.filter(|_| asked.return_controls && !told) {
+                    Some(number) => vec![wire::entry_change(ADD, None, number)],
+                    None => Vec::new(),
+                };
+                if told || asked.change_types & ADD != 0 {
+                    feed.entry(&snapshot, &node, &controls);
+                }
+                step += 1;
+                feed.pause(step).await?;
+            }
+        }
+        told = false;
+        head = feed.later_than(head).await?.head;
+        log.go_on(head);
     }
 }
 

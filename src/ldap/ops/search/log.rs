@@ -22,12 +22,15 @@ use std::sync::Arc;
 
 /// What is asked of the log.
 pub struct Asked<'a> {
-    snapshot: &'a Arc<Snapshot>,
+    pub snapshot: &'a Arc<Snapshot>,
     filter: &'a Filter,
     /// The container, or the one record that the base names.
     base: Option<Arc<Node>>,
     /// Records that are still to be looked at: after the first number, up to the last.
     rest: (u64, u64),
+    /// Whether it asks for records at all, and the highest number that the filter can mean.
+    below: bool,
+    highest: u64,
 }
 
 /// `None` if the search does not begin in the log.
@@ -58,7 +61,7 @@ pub async fn asked<'a>(
     let last = (*range.end()).min(snapshot.head);
     let rest = if below && first <= last { (first.saturating_sub(1), last) } else { (0, 0) };
     let itself = matches!(scope, Scope::Base | Scope::Subtree);
-    Ok(Some(Asked { snapshot, filter, base: itself.then_some(node), rest }))
+    Ok(Some(Asked { snapshot, filter, base: itself.then_some(node), rest, below, highest: *range.end() }))
 }
 
 /// The place of a name in the log, if there is one.
@@ -86,8 +89,21 @@ pub async fn entry(call: &Call, snapshot: &Snapshot, place: Place) -> Result<Arc
 }
 
 impl Asked<'_> {
+    /// Leaves out what is there now.
+    pub fn skip(&mut self) {
+        self.base = None;
+        self.rest.0 = self.rest.0.max(self.snapshot.head);
+    }
+
+    /// Takes in the records of a later state.
+    pub fn go_on(&mut self, head: u64) {
+        if self.below {
+            self.rest = (self.rest.0.max(self.rest.1), head.min(self.highest));
+        }
+    }
+
     /// The next entries that match and may be seen; `None` at the end.
-    async fn next(&mut self, call: &Call) -> Result<Option<Vec<Arc<Node>>>, Error> {
+    pub async fn next(&mut self, call: &Call) -> Result<Option<Vec<Arc<Node>>>, Error> {
         let directory = &call.shared.options.directory;
         if let Some(base) = self.base.take() {
             return Ok(Some(self.kept(call, [base])));
