@@ -99,12 +99,18 @@ fn modifications(before: &Entry, after: &Entry, schema: &Schema) -> Vec<Modified
 /// Single values where that is shorter than all of them; without an equality rule they cannot be
 /// told apart (RFC 4511 section 4.6). The order of values does not count.
 fn push_difference(list: &mut Vec<Modified>, name: &SmolStr, old: Vec<&[u8]>, new: Vec<&[u8]>, has_equality: bool) {
+    // One value more or less in a large group leaves all others as they stand.
+    let front = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let (old, rest) = (old.get(front..).unwrap_or_default(), new.get(front..).unwrap_or_default());
+    let back = old.iter().rev().zip(rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (old, rest) =
+        (old.get(..old.len() - back).unwrap_or_default(), rest.get(..rest.len() - back).unwrap_or_default());
     let (before, after): (HashSet<&[u8]>, HashSet<&[u8]>) =
-        (old.iter().copied().collect(), new.iter().copied().collect());
+        (old.iter().copied().collect(), rest.iter().copied().collect());
     let missing_in = |set: &HashSet<&[u8]>, values: &[&[u8]]| -> Vec<Vec<u8>> {
         values.iter().filter(|v| !set.contains(*v)).map(|v| v.to_vec()).collect()
     };
-    let (gone, come) = (missing_in(&after, &old), missing_in(&before, &new));
+    let (gone, come) = (missing_in(&after, old), missing_in(&before, rest));
     if gone.is_empty() && come.is_empty() {
         return;
     }
@@ -158,6 +164,8 @@ mod tests {
             difference(&["a", "b", "c", "d"], &["a", "b", "c", "e"], true),
             [(ModKind::Delete, 1), (ModKind::Add, 1)]
         );
+        assert_eq!(difference(&["a", "b", "c", "d"], &["a", "d", "c", "b", "e"], true), [(ModKind::Add, 1)]);
+        assert_eq!(difference(&["a", "b", "c", "d", "e"], &["a", "b", "d", "e"], true), [(ModKind::Delete, 1)]);
         assert_eq!(difference(&["a"], &["b"], true), [(ModKind::Replace, 1)]);
         assert_eq!(difference(&["a", "b", "c"], &["a", "b", "c", "d"], false), [(ModKind::Replace, 4)]);
     }
