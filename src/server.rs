@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT; SIGHUP has the certificates read again.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     // First of all: a stop that comes while we start must be an orderly one, too.
     let mut stopped = Signals::listen()?;
@@ -38,7 +38,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (admin, made) = settings.admin(&built.schema)?;
     let token = settings.token()?;
     certs::ensure(&settings.file.tls)?;
-    let tls = ldap::tls::server_config(&settings.file.tls.certificate, &settings.file.tls.key)?;
+    let tls = Arc::new(ldap::tls::Tls::load(settings.tls_files())?);
     if directory.read().is_empty() {
         fill(&directory, &settings).await?;
     }
@@ -60,7 +60,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let options = ldap::Options {
         directory: Arc::clone(&directory),
         admin,
-        tls: Some(tls),
+        tls: Some(Arc::clone(&tls)),
         limits: Arc::clone(&built.limits),
         clock,
         target_lines: Arc::new(move || watched.status().iter().map(target_lines).collect()),
@@ -68,6 +68,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         controls: built.controls,
         version_2: built.version_2,
         change_log: built.change_log,
+        anonymous: built.anonymous,
+        require_tls_for_bind: built.require_tls_for_bind,
+        sasl: built.sasl,
     };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));
@@ -94,7 +97,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     hint(&settings, ldap_addr);
 
-    stopped.wait().await;
+    while let Wish::Reload = stopped.wait().await {
+        reload(&tls).await;
+    }
     tracing::info!("stopping");
     stop.cancel();
     // Twice the time that sessions get: what is still there then must not keep us from closing.
@@ -240,21 +245,43 @@ fn hint(settings: &Settings, ldap: std::net::SocketAddr) {
     eprintln_once(&format!("try: ldapsearch -x -H ldap://{ldap} {who} -b {suffix} '(sn=martin)'"));
 }
 
-/// SIGTERM and SIGINT, caught from the moment this is made.
+/// New certificates for new connections; those there are go on.
+async fn reload(tls: &Arc<ldap::tls::Tls>) {
+    let again = Arc::clone(tls);
+    match tokio::task::spawn_blocking(move || again.reload()).await {
+        Ok(Ok(())) => tracing::info!("the certificates were read again"),
+        Ok(Err(error)) => tracing::error!(%error, "the certificates were not read again; those in use stay"),
+        Err(error) => tracing::error!(%error, "the certificates were not read again; those in use stay"),
+    }
+}
+
+/// What a signal asks for.
+enum Wish {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP, caught from the moment this is made.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn wait(&mut self) {
+    async fn wait(&mut self) -> Wish {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hang_up.recv() => Wish::Reload,
         }
     }
 }

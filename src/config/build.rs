@@ -11,7 +11,7 @@ use crate::{
     directory::{self, Groups, References, Relations, Unique, can_index, default_indexes},
     dn::{Dn, DnKey},
     export::TargetOptions,
-    ldap::{Admin, AdminPassword, BoundsRule, Offered},
+    ldap::{Admin, AdminPassword, BoundsRule, Offered, Sasl, tls},
     limits::Limits,
     schema::{Schema, Sources},
 };
@@ -40,6 +40,9 @@ pub struct Built {
     pub controls: Offered,
     pub version_2: bool,
     pub change_log: bool,
+    pub anonymous: bool,
+    pub require_tls_for_bind: bool,
+    pub sasl: Sasl,
 }
 
 #[derive(Deserialize)]
@@ -81,25 +84,38 @@ impl Settings {
         });
         let controls = keep(controls, &mut faults);
         let bounds = keep(self.bounds(&schema), &mut faults);
-        match (access, identities, targets, controls, bounds, relations) {
-            (Some(access), Some(identities), Some(targets), Some(controls), Some(bounds), Some(relations))
-                if faults.is_empty() =>
-            {
-                Ok(Built {
-                    suffix,
-                    schema,
-                    access: Arc::new(access),
-                    identities,
-                    relations,
-                    indexes,
-                    targets,
-                    limits: Arc::new(file.limits.clone()),
-                    bounds,
-                    controls,
-                    version_2: file.ldap.version_2,
-                    change_log: file.ldap.change_log,
-                })
-            }
+        let sasl = Sasl::bind(&file.ldap.sasl, &file.suffix, &self.admin_dn(), &schema)
+            .map_err(|what| anyhow!("{}: at ldap.sasl.{what}", self.origin.display()));
+        let sasl = keep(sasl, &mut faults);
+        if file.tls.client_required && file.tls.client_ca.is_none() {
+            faults.push(format!("{}: at tls.client_required: it needs tls.client_ca", self.origin.display()));
+        }
+        match (access, identities, targets, controls, bounds, relations, sasl) {
+            (
+                Some(access),
+                Some(identities),
+                Some(targets),
+                Some(controls),
+                Some(bounds),
+                Some(relations),
+                Some(sasl),
+            ) if faults.is_empty() => Ok(Built {
+                suffix,
+                schema,
+                access: Arc::new(access),
+                identities,
+                relations,
+                indexes,
+                targets,
+                limits: Arc::new(file.limits.clone()),
+                bounds,
+                controls,
+                version_2: file.ldap.version_2,
+                change_log: file.ldap.change_log,
+                anonymous: file.ldap.anonymous,
+                require_tls_for_bind: file.ldap.require_tls_for_bind,
+                sasl,
+            }),
             _ => Err(anyhow!(faults.join("\n"))),
         }
     }
@@ -183,10 +199,25 @@ impl Settings {
         if faults.is_empty() { Ok(targets) } else { Err(anyhow!(faults.join("\n"))) }
     }
 
+    fn admin_dn(&self) -> String {
+        format!("cn=admin,{}", self.file.suffix)
+    }
+
+    /// Where TLS finds its certificates.
+    pub fn tls_files(&self) -> tls::Files {
+        let tls = &self.file.tls;
+        tls::Files {
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            client_ca: tls.client_ca.clone(),
+            client_required: tls.client_required,
+        }
+    }
+
     /// The administrator: password from environment or file, else one that is made once and kept
     /// as a hash in the data folder. The second value is a password that was just made.
     pub fn admin(&self, schema: &Schema) -> anyhow::Result<(Admin, Option<SecretString>)> {
-        let dn = format!("cn=admin,{}", self.file.suffix);
+        let dn = self.admin_dn();
         let key = schema.dn_value_key(&dn).ok_or_else(|| anyhow!("'{dn}' is not a DN"))?;
         let given = match std::env::var("VESTIBULE_ADMIN_PASSWORD") {
             Ok(password) if !password.is_empty() => Some(SecretString::from(password)),

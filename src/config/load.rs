@@ -78,6 +78,7 @@ pub fn load(overrides: &Overrides) -> anyhow::Result<Settings> {
         &mut file.admin.password_file,
         &mut file.admin.token_file,
         &mut file.listen.ldapi,
+        &mut file.tls.client_ca,
     ];
     optional.into_iter().flatten().for_each(from_folder);
     // The built-in configuration names the files it was shipped with; they need not be there.

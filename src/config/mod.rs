@@ -10,6 +10,7 @@ pub use load::{Overrides, Settings, load};
 
 use crate::{
     directory::{GroupOptions, ReferenceOptions, UniqueDef},
+    ldap::SaslDef,
     lifecycle::Release,
     limits::Limits,
     telemetry::LogFormat,
@@ -92,6 +93,11 @@ pub struct Tls {
     /// Make a development CA and certificate if neither file is there.
     #[serde(default)]
     pub development: bool,
+    /// Authorities of client certificates, PEM; absent: clients are not asked for any.
+    pub client_ca: Option<PathBuf>,
+    /// Refuse clients without a certificate.
+    #[serde(default)]
+    pub client_required: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -141,11 +147,23 @@ pub struct Ldap {
     pub controls_off: Vec<String>,
     /// Show the journal below `cn=changelog` to those whom the access rules let read it.
     pub change_log: bool,
+    /// Answer clients that have not bound.
+    pub anonymous: bool,
+    /// Refuse passwords on connections without TLS.
+    pub require_tls_for_bind: bool,
+    pub sasl: SaslDef,
 }
 
 impl Default for Ldap {
     fn default() -> Self {
-        Ldap { version_2: false, controls_off: Vec::new(), change_log: true }
+        Ldap {
+            version_2: false,
+            controls_off: Vec::new(),
+            change_log: true,
+            anonymous: true,
+            require_tls_for_bind: false,
+            sasl: SaslDef::default(),
+        }
     }
 }
 

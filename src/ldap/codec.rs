@@ -118,7 +118,15 @@ fn bind(tag: StructureTag) -> Option<Request> {
     let auth = parts.next().filter(|t| t.class == TagClass::Context)?;
     let auth = match (auth.id, auth.payload) {
         (0, PL::P(password)) => Auth::Simple(password),
-        (3, PL::C(sasl)) => Auth::Sasl { mechanism: sasl.into_iter().next().and_then(utf8)? },
+        (3, PL::C(sasl)) => {
+            let mut sasl = sasl.into_iter();
+            let mechanism = sasl.next().and_then(utf8)?;
+            let credentials = match sasl.next() {
+                None => None,
+                Some(tag) => Some(octets(tag)?),
+            };
+            Auth::Sasl { mechanism, credentials }
+        }
         _ => Auth::Unknown,
     };
     Some(Request::Bind { version, name, auth })
@@ -199,6 +207,23 @@ mod tests {
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sasl_credentials_may_be_absent_or_empty() {
+        for (bytes, expected) in [
+            (&b"\x30\x10\x02\x01\x01\x60\x0b\x02\x01\x03\x04\x00\xa3\x04\x04\x02AB"[..], None),
+            (b"\x30\x12\x02\x01\x01\x60\x0d\x02\x01\x03\x04\x00\xa3\x06\x04\x02AB\x04\x00", Some(&b""[..])),
+            (b"\x30\x14\x02\x01\x01\x60\x0f\x02\x01\x03\x04\x00\xa3\x08\x04\x02AB\x04\x02\x00\xff", Some(b"\x00\xff")),
+        ] {
+            let Some(Frame::Good(message)) = decode(bytes).unwrap() else { panic!("{bytes:?}") };
+            match message.request {
+                Request::Bind { auth: Auth::Sasl { mechanism, credentials }, .. } => {
+                    assert_eq!((mechanism.as_str(), credentials.as_deref()), ("AB", expected));
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 

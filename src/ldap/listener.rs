@@ -2,6 +2,7 @@
 
 use super::{
     Options, Shared,
+    external::External,
     monitor::Monitor,
     session::{Ended, Session},
 };
@@ -73,13 +74,13 @@ async fn accept<L: Accept>(
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((socket, peer)) => {
+            Ok((socket, caller)) => {
                 // Beyond the limit this one waits, and those behind it in the listen queue.
                 let Some(permit) = permit(&shared, &stop).await else { return };
                 let (shared, stop) = (Arc::clone(&shared), stop.clone());
                 tasks.spawn(async move {
                     let _permit = permit;
-                    connection(socket, peer, shared, transport, stop).await;
+                    connection(socket, caller, shared, transport, stop).await;
                 });
             }
             Err(error) => back_off(&error).await,
@@ -90,25 +91,34 @@ async fn accept<L: Accept>(
 /// What a listener does for the loop above: sockets of the network and of this machine.
 trait Accept: Send + 'static {
     type Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    fn next(&self) -> impl Future<Output = std::io::Result<(Self::Socket, String)>> + Send;
+    fn next(&self) -> impl Future<Output = std::io::Result<(Self::Socket, Caller)>> + Send;
+}
+
+/// Who is at the other end of a socket.
+struct Caller {
+    /// For the log and the monitor.
+    name: String,
+    external: Option<External>,
 }
 
 impl Accept for TcpListener {
     type Socket = TcpStream;
-    async fn next(&self) -> std::io::Result<(TcpStream, String)> {
+    async fn next(&self) -> std::io::Result<(TcpStream, Caller)> {
         let (socket, peer) = self.accept().await?;
         // Answers are coalesced by the session; waiting for more would only delay them.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        Ok((socket, peer.to_string()))
+        Ok((socket, Caller { name: peer.to_string(), external: None }))
     }
 }
 
 impl Accept for UnixListener {
     type Socket = UnixStream;
-    async fn next(&self) -> std::io::Result<(UnixStream, String)> {
-        Ok((self.accept().await?.0, "ldapi".to_owned()))
+    async fn next(&self) -> std::io::Result<(UnixStream, Caller)> {
+        let (socket, _) = self.accept().await?;
+        let external = External::of_process(&socket);
+        Ok((socket, Caller { name: "ldapi".to_owned(), external }))
     }
 }
 
@@ -127,16 +137,19 @@ async fn back_off(error: &std::io::Error) {
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-async fn connection<S>(socket: S, peer: String, shared: Arc<Shared>, transport: Transport, stop: CancellationToken)
+async fn connection<S>(socket: S, caller: Caller, shared: Arc<Shared>, transport: Transport, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     match transport {
-        Transport::Clear => serve(socket, peer, false, shared, stop).await,
-        Transport::Local => serve(socket, peer, true, shared, stop).await,
+        Transport::Clear => serve(socket, caller, false, shared, stop).await,
+        Transport::Local => serve(socket, caller, true, shared, stop).await,
         Transport::Tls => match handshake(socket, &shared).await {
-            Ok(stream) => serve(stream, peer, true, shared, stop).await,
-            Err(reason) => tracing::info!(peer, reason, "TLS handshake failed"),
+            Ok(stream) => {
+                let caller = Caller { external: External::of_tls(stream.get_ref().1), ..caller };
+                serve(stream, caller, true, shared, stop).await;
+            }
+            Err(reason) => tracing::info!(peer = caller.name, reason, "TLS handshake failed"),
         },
     }
 }
@@ -145,7 +158,7 @@ async fn handshake<S>(stream: S, shared: &Shared) -> Result<tokio_rustls::server
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let config = shared.options.tls.clone().ok_or("no certificate is configured")?;
+    let config = shared.options.tls.as_ref().ok_or("no certificate is configured")?.current();
     let limit = Duration::from_secs(shared.options.limits.tls_handshake_secs);
     match tokio::time::timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => Ok(stream),
@@ -155,16 +168,16 @@ where
 }
 
 /// One connection, before and after a StartTLS.
-async fn serve<S>(stream: S, peer: String, secure: bool, shared: Arc<Shared>, stop: CancellationToken)
+async fn serve<S>(stream: S, caller: Caller, secure: bool, shared: Arc<Shared>, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     metrics::gauge!(names::CONNECTIONS).increment(1.0);
-    let mut session = Session::new(Arc::clone(&shared), peer, secure);
+    let mut session = Session::new(Arc::clone(&shared), caller.name, secure, caller.external);
     if let Ended::StartTls(stream) = session.run(stream, &stop).await {
         match handshake(stream, &shared).await {
             Ok(stream) => {
-                session.became_secure();
+                session.became_secure(External::of_tls(stream.get_ref().1));
                 // A second StartTLS is refused, so this run ends in a close.
                 session.run(stream, &stop).await;
             }

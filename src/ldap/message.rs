@@ -30,16 +30,16 @@ pub enum Request {
 
 pub enum Auth {
     Simple(Vec<u8>),
-    Sasl { mechanism: String },
+    Sasl { mechanism: String, credentials: Option<Vec<u8>> },
     Unknown,
 }
 
 impl std::fmt::Debug for Auth {
-    /// Without the password.
+    /// Without passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Auth::Simple(_) => f.write_str("simple"),
-            Auth::Sasl { mechanism } => write!(f, "SASL {mechanism}"),
+            Auth::Sasl { mechanism, .. } => write!(f, "SASL {mechanism}"),
             Auth::Unknown => f.write_str("unknown"),
         }
     }

@@ -2,6 +2,7 @@
 //! to the directory and its answers into messages; decides nothing about entries.
 
 mod bounds;
+mod certificate;
 mod change_log;
 pub mod client;
 mod codec;
@@ -9,8 +10,10 @@ mod controls;
 mod convert;
 mod decode;
 mod encode;
+mod external;
 mod filter;
 mod listener;
+mod lookup;
 mod message;
 mod monitor;
 mod ops;
@@ -19,14 +22,17 @@ mod pipe;
 mod reply;
 mod result;
 mod rootdse;
+mod sasl;
 mod session;
 mod state;
+mod template;
 pub mod tls;
 
 pub use bounds::BoundsRule;
 pub use controls::Offered;
 pub use listener::{Listeners, run};
 pub use monitor::TargetLines;
+pub use sasl::{Sasl, SaslDef};
 
 use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits};
 use secrecy::SecretString;
@@ -38,7 +44,7 @@ use tokio::sync::Semaphore;
 pub struct Options {
     pub directory: Arc<Directory>,
     pub admin: Admin,
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<tls::Tls>>,
     pub limits: Arc<Limits>,
     /// Other limits for some; the first that speaks of an identity counts.
     pub bounds: Vec<BoundsRule>,
@@ -49,6 +55,11 @@ pub struct Options {
     pub controls: Offered,
     /// Whether LDAPv2 binds are taken, for clients that know nothing newer.
     pub version_2: bool,
+    /// Whether clients may ask for anything without a bind.
+    pub anonymous: bool,
+    /// Whether passwords are taken on connections with TLS only.
+    pub require_tls_for_bind: bool,
+    pub sasl: Sasl,
     /// Whether the journal is shown below `cn=changelog`.
     pub change_log: bool,
 }

@@ -3,7 +3,7 @@
 
 use super::{
     message::{Control, Kind},
-    result::LdapResult,
+    result::{Code, LdapResult},
 };
 use crate::entry::ber;
 
@@ -11,6 +11,7 @@ pub const SEARCH_RESULT_ENTRY: u8 = 0x64;
 pub const SEARCH_RESULT_REFERENCE: u8 = 0x73;
 const INTERMEDIATE_RESPONSE: u8 = 0x79;
 const EXTENDED_RESPONSE: u8 = 0x78;
+const SERVER_SASL_CREDS: u8 = 0x87;
 
 /// One response: its protocol op in encoded parts, and its controls.
 pub struct Reply {
@@ -33,7 +34,12 @@ impl Reply {
             Kind::Extended => EXTENDED_RESPONSE,
             Kind::Unbind | Kind::Abandon => return None,
         };
-        Some(Reply { tag, content: components(result), controls: Vec::new() })
+        let mut content = components(result);
+        if result.code == Code::SaslBindInProgress {
+            // The one challenge there is: the client has not spoken yet (RFC 4422 section 5).
+            ber::push_element(&mut content, SERVER_SASL_CREDS, b"");
+        }
+        Some(Reply { tag, content, controls: Vec::new() })
     }
 
     /// RFC 4511 section 4.12.

@@ -98,6 +98,8 @@ fn root_dse(call: &Call, snapshot: &Snapshot) -> MadeUp {
     if call.offers_tls() {
         attributes.push(("supportedExtension", START_TLS.to_owned()));
     }
+    let mechanisms = call.mechanisms();
+    attributes.extend(mechanisms.into_iter().map(|name| ("supportedSASLMechanisms", name.to_owned())));
     attributes.extend(FEATURES.iter().map(|oid| ("supportedFeatures", (*oid).to_owned())));
     if options.change_log {
         attributes.push(("changeLog", CHANGE_LOG.to_owned()));

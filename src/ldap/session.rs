@@ -6,6 +6,7 @@ use super::{
     bounds::{self, Bounds},
     codec::{Broken, Codec, Frame},
     controls::{self, Controls},
+    external::External,
     message::{Control, Kind, Message, Request},
     monitor::Connection,
     ops::{self, Call, Done, Interrupt},
@@ -31,6 +32,7 @@ pub struct Session {
     connection: Arc<Connection>,
     peer: String,
     secure: bool,
+    external: Option<Arc<External>>,
     identity: Arc<Identity>,
     bounds: Arc<Bounds>,
     state: Arc<State>,
@@ -73,17 +75,19 @@ impl Work {
 }
 
 impl Session {
-    pub fn new(shared: Arc<Shared>, peer: String, secure: bool) -> Self {
+    pub fn new(shared: Arc<Shared>, peer: String, secure: bool, external: Option<External>) -> Self {
         let connection = shared.monitor.connected(peer.clone());
         tracing::debug!(conn = connection.number(), peer, secure, "connected");
         let (identity, state) = (Arc::new(Identity::Anonymous), Arc::default());
         let bounds = bounds::of(&identity, &shared.options.limits, &shared.options.bounds);
-        Session { shared, connection, peer, secure, identity, bounds, state, operations: 0 }
+        let external = external.map(Arc::new);
+        Session { shared, connection, peer, secure, external, identity, bounds, state, operations: 0 }
     }
 
     /// After StartTLS the client starts anew (RFC 4513 section 3.1.5).
-    pub fn became_secure(&mut self) {
+    pub fn became_secure(&mut self, external: Option<External>) {
         self.secure = true;
+        self.external = external.map(Arc::new);
         self.become_identity(Identity::Anonymous);
     }
 
@@ -208,6 +212,7 @@ impl Session {
             identity: Arc::clone(&self.identity),
             bounds: Arc::clone(&self.bounds),
             secure: self.secure,
+            external: self.external.clone(),
             id,
             controls: Controls::default(),
             interrupt: Arc::default(),
@@ -228,6 +233,12 @@ impl Session {
         if work.interrupts.contains_key(&id) {
             let text = "a request with this message id is under way";
             self.log(&call.answer(kind, result::result(Code::ProtocolError, text), text.to_owned()));
+            return Next::Go;
+        }
+        if *self.identity == Identity::Anonymous && !self.shared.options.anonymous && needs_bind(&request) {
+            let refused =
+                result::result(Code::StrongerAuthRequired, "bind first: nothing is answered to the anonymous");
+            self.log(&call.answer(kind, refused, String::new()));
             return Next::Go;
         }
         if let Some(transaction) = call.controls.transaction.take() {
@@ -405,6 +416,20 @@ fn runs_alone(request: &Request) -> bool {
         _ => false,
     }
 }
+
+/// False for what a client may do before it binds where nobody stays anonymous: say goodbye, begin
+/// TLS, ask who it is, and read what the server can do.
+fn needs_bind(request: &Request) -> bool {
+    match request {
+        Request::Bind { .. } | Request::Unbind | Request::Abandon(_) => false,
+        Request::Extended { name, .. } => ![rootdse::START_TLS, rootdse::WHO_AM_I, rootdse::CANCEL].contains(&&**name),
+        Request::Search(search) => !search.base.is_empty() || search.scope != BASE_OBJECT,
+        _ => true,
+    }
+}
+
+/// RFC 4511 section 4.5.1.2.
+const BASE_OBJECT: i64 = 0;
 
 /// Notice of disconnection (RFC 4511 section 4.4.1).
 fn notice(outbox: &Outbox, code: Code, text: &str) {

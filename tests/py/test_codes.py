@@ -146,7 +146,8 @@ def test_binds(server):
         (ldap.INVALID_CREDENTIALS, lambda: connection.simple_bind_s(AMARTIN, "x")),
         (ldap.INVALID_CREDENTIALS, lambda: connection.simple_bind_s(f"uid=none,{PEOPLE}", "x")),
         (ldap.INVALID_DN_SYNTAX, lambda: connection.simple_bind_s("amartin", "x")),
-        (ldap.STRONG_AUTH_NOT_SUPPORTED, lambda: connection.sasl_bind_s("", "PLAIN", b"\0a\0b")),
+        (ldap.CONFIDENTIALITY_REQUIRED, lambda: connection.sasl_bind_s("", "PLAIN", b"\0a\0b")),
+        (ldap.STRONG_AUTH_NOT_SUPPORTED, lambda: connection.sasl_bind_s("", "CRAM-MD5", b"a b")),
     ):
         with pytest.raises(code):
             attempt()

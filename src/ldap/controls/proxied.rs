@@ -3,11 +3,11 @@
 
 use crate::{
     access::{Identity, Right},
-    directory::{Directory, Scope, Search, Snapshot, Step, View, Visit},
+    directory::{Directory, Snapshot, View},
     dn::Dn,
-    filter::{Ast, Filter},
+    filter::Ast,
     ldap::{
-        Admin,
+        Admin, lookup,
         result::{self, Code, LdapResult},
     },
     lifecycle::{self, Account},
@@ -55,18 +55,7 @@ pub fn effective(
 
 /// The one entry with this uid.
 fn by_user(user: &str, directory: &Directory, snapshot: &Arc<Snapshot>) -> Option<Dn> {
-    let filter = Filter::bind(&Ast::Equal(SmolStr::new_static("uid"), user.as_bytes().to_vec()), &snapshot.schema);
-    let grants = directory.access.grants(&Identity::Server);
-    let search = Search { base: snapshot.suffix.clone(), scope: Scope::Subtree, filter, visit: Visit::default() };
-    let mut hits = search.begin(Arc::clone(snapshot), &grants).ok()?;
-    let mut only = None;
-    loop {
-        match hits.step(&grants) {
-            Step::Found(_) if only.is_some() => return None,
-            Step::Found(node) => only = Some(node),
-            Step::Passed | Step::Reference(_) => {}
-            Step::End => break,
-        }
-    }
-    Dn::parse(&snapshot.dn_text(&*only?)).ok()
+    let filter = Ast::Equal(SmolStr::new_static("uid"), user.as_bytes().to_vec());
+    let node = lookup::sole(directory, snapshot, &snapshot.suffix, &filter)?;
+    Dn::parse(&snapshot.dn_text(&node)).ok()
 }

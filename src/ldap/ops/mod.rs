@@ -4,6 +4,7 @@ pub mod bind;
 mod compare;
 mod extended;
 mod feed;
+mod sasl;
 mod search;
 pub mod transaction;
 mod write;
@@ -17,10 +18,12 @@ use super::{
     Shared,
     bounds::Bounds,
     controls::Controls,
+    external::External,
     message::{Control, Kind, Request},
     outbox::Outbox,
     reply::Reply,
     result::{self, Code, LdapResult},
+    sasl::PLAIN,
     state::State,
 };
 use crate::{access::Identity, filter::Ast};
@@ -43,6 +46,8 @@ pub struct Call {
     pub bounds: Arc<Bounds>,
     /// TLS, or a local socket.
     pub secure: bool,
+    /// Who the client is by what lies below LDAP.
+    pub external: Option<Arc<External>>,
     pub id: i32,
     pub controls: Controls,
     pub interrupt: Arc<Interrupt>,
@@ -98,6 +103,19 @@ impl Call {
     /// True if the root DSE should name StartTLS.
     pub fn offers_tls(&self) -> bool {
         self.shared.options.tls.is_some() && !self.secure
+    }
+
+    /// True if a password must not come on this connection.
+    pub fn must_be_secure(&self) -> bool {
+        self.shared.options.require_tls_for_bind && !self.secure
+    }
+
+    /// The SASL mechanisms that can be used on this connection.
+    pub fn mechanisms(&self) -> Vec<&'static str> {
+        let sasl = &self.shared.options.sasl;
+        let mut offered = sasl.offered(self.secure, self.external.as_deref());
+        offered.retain(|mechanism| *mechanism != PLAIN || !self.must_be_secure());
+        offered
     }
 
     /// Sends the result as the response to `kind` and closes the operation.
