@@ -65,6 +65,12 @@ pub struct Limits {
     pub writer_queue: usize,
     /// Jobs that one commit takes together.
     pub commit_batch: usize,
+    /// Bytes that one commit takes together.
+    pub commit_bytes: usize,
+    /// Bytes of records that one request may have made, its transaction and what follows from it.
+    pub update_bytes: usize,
+    /// Changes kept in memory, for feeds that are nearly up to date.
+    pub recent_changes: usize,
     /// Entries that one tree delete takes at the most.
     pub tree_delete: usize,
     /// Transactions open on one connection.
@@ -120,6 +126,9 @@ impl Default for Limits {
             write_secs: 60,
             writer_queue: 1024,
             commit_batch: 256,
+            commit_bytes: 32 << 20,
+            update_bytes: 1 << 30,
+            recent_changes: 1024,
             tree_delete: 100_000,
             transactions: 4,
             transaction_updates: 10_000,
@@ -130,7 +139,7 @@ impl Default for Limits {
             passwords: 5,
             hashing: 2,
             shutdown_secs: 10,
-            standing_searches: 32,
+            standing_searches: 8,
             journal_page: 512,
             journal_keep: 10_000,
         }

@@ -22,11 +22,17 @@ pub(super) struct Work<'a> {
     pub options: &'a Options,
     pub snapshot: Snapshot,
     pub group: Group,
+    /// Bytes of records made for one request, those that later ones replace included.
+    made: usize,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    pub fn new(options: &'a Options, snapshot: Snapshot) -> Self {
+        Work { options, snapshot, group: Group::default(), made: 0 }
+    }
     /// All updates or none.
     pub fn carry_out(&mut self, updates: Vec<Update>) -> Result<Vec<Outcome>, Refused> {
+        self.made = 0;
         // A single change with a single effect cannot stop halfway: it needs no way back.
         let simple = matches!(updates.as_slice(), [only] if self.has_one_effect(only));
         if simple {
@@ -180,6 +186,11 @@ impl Work<'_> {
                 if record.len() > self.options.limits.entry_bytes {
                     return Err(Error::TooLarge { what: "bytes in one entry" });
                 }
+                // Other writers wait meanwhile.
+                self.made += record.len();
+                if self.made > self.options.limits.update_bytes {
+                    return Err(Error::TooLarge { what: "bytes to be written for one request" });
+                }
                 self.group.put(RecordKey::Entry(node.entry.uuid), record);
                 let before = self.snapshot.by_uuid(node.entry.uuid).map(Arc::as_ref);
                 let content = Content::of_put(before, &node, &self.snapshot.schema);
@@ -199,6 +210,7 @@ impl Work<'_> {
         self.group.log(change.encode());
         self.snapshot.head += 1;
         self.snapshot.head_time = change.time;
+        self.snapshot.remember(change, self.options.limits.recent_changes);
     }
 }
 

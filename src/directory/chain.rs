@@ -12,7 +12,7 @@ use std::{
 type Reaching = Arc<BTreeSet<EntryId>>;
 
 /// Chains that one snapshot keeps.
-const KEPT: usize = 16;
+const KEPT: usize = 64;
 
 /// What was worked out for a snapshot; a copy, which is to be changed, begins with nothing.
 #[derive(Default)]

@@ -92,6 +92,10 @@ impl Interest {
 impl Directory {
     /// The journal after `after` up to `upto`, without what each change did to the values.
     pub async fn changes(&self, after: u64, upto: u64) -> Result<Vec<(u64, Change)>, Error> {
+        let snapshot = self.read();
+        if let Some(recent) = snapshot.recent(after).filter(|_| snapshot.head >= upto) {
+            return Ok(recent.take_while(|(n, _)| *n <= upto).map(|(n, c)| (n, Change::clone(c))).collect());
+        }
         let mut changes: Vec<(u64, Change)> = Vec::new();
         let mut read = after;
         while read < upto {

@@ -2,7 +2,7 @@
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
 use super::{
-    Csn, EntryId, Error, SUBSCHEMA, View, chain::Chains, groups::Groups, index::Index, marks::Mark,
+    Change, Content, Csn, EntryId, Error, SUBSCHEMA, View, chain::Chains, groups::Groups, index::Index, marks::Mark,
     member_url::MemberUrl,
 };
 use crate::{
@@ -46,6 +46,8 @@ pub struct Snapshot {
     /// How many direct subordinates each entry has that has some.
     counts: imbl::OrdMap<EntryId, usize>,
     pub(super) index: Index,
+    /// The changes up to `head`, without what they did to values.
+    recent: imbl::Vector<Arc<Change>>,
     pub(super) groups: Arc<Groups>,
     /// What the dynamic groups say of their members.
     pub(super) dynamic: imbl::OrdMap<EntryId, Arc<[MemberUrl]>>,
@@ -88,6 +90,7 @@ impl Snapshot {
             children: imbl::OrdMap::new(),
             counts: imbl::OrdMap::new(),
             index,
+            recent: imbl::Vector::new(),
             groups: Arc::new(groups),
             dynamic: imbl::OrdMap::new(),
             chains: Chains::default(),
@@ -99,6 +102,21 @@ impl Snapshot {
     /// The last journal record that is in this state.
     pub fn csn(&self) -> Csn {
         Csn { number: self.head, time: self.head_time }
+    }
+
+    /// Keeps a change that has just become the last one, and forgets those before the last `most`.
+    pub(super) fn remember(&mut self, change: Change, most: usize) {
+        self.recent.push_back(Arc::new(Change { content: Content::Unrecorded, ..change }));
+        while self.recent.len() > most {
+            self.recent.pop_front();
+        }
+    }
+
+    /// The changes after `after`, if all of them are in memory.
+    pub(super) fn recent(&self, after: u64) -> Option<impl Iterator<Item = (u64, &Arc<Change>)>> {
+        let before = self.head.checked_sub(self.recent.len() as u64)?;
+        let skip = usize::try_from(after.checked_sub(before)?).ok()?;
+        Some((before + 1..).zip(&self.recent).skip(skip))
     }
 
     pub fn len(&self) -> usize {
@@ -119,6 +137,11 @@ impl Snapshot {
 
     pub fn by_uuid(&self, uuid: Uuid) -> Option<&Arc<Node>> {
         self.node(*self.by_uuid.get(&uuid)?)
+    }
+
+    /// True if the name is in the naming context, whether there is such an entry or not.
+    pub fn covers(&self, key: &DnKey) -> bool {
+        key.is_within(&self.suffix_key)
     }
 
     /// The entry of this name.

@@ -12,6 +12,7 @@ use crate::{
 };
 use serde::Deserialize;
 use smol_str::SmolStr;
+use std::collections::HashSet;
 
 /// A rule as the configuration writes it. One of the name of a rule that the program has changes
 /// that rule, and what it leaves out stays.
@@ -95,12 +96,13 @@ impl Unique {
             return Ok(());
         }
         for attr in &self.attributes {
+            if before.is_some_and(|entry| entry.values(*attr).eq(node.entry.values(*attr))) {
+                continue;
+            }
+            let held: HashSet<_> =
+                before.into_iter().flat_map(|e| e.values(*attr)).map(|v| schema.identity(*attr, v)).collect();
             for value in node.entry.values(*attr) {
-                let held = |entry: &Entry| {
-                    let own = schema.identity(*attr, value);
-                    entry.values(*attr).any(|v| schema.identity(*attr, v) == own)
-                };
-                if before.is_some_and(held) {
+                if held.contains(&schema.identity(*attr, value)) {
                     continue;
                 }
                 if let Some(holder) = self.holder(snapshot, value, node.id) {

@@ -4,12 +4,12 @@
 use super::{Change, Error, Job, Options, Outcome, Refused, Snapshot, carry::Work};
 use crate::{
     names,
-    store::{Disk, Group, RecordKey},
+    store::{Disk, RecordKey},
 };
 use arc_swap::ArcSwap;
 use smol_str::SmolStr;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -43,28 +43,37 @@ enum Answer {
 impl<D: Disk> Writer<D> {
     pub fn run(mut self) {
         let _guard = OnPanic(Arc::clone(&self.healthy));
-        while let Some(first) = self.queue.blocking_recv() {
-            let mut jobs = vec![first];
+        let mut jobs = VecDeque::new();
+        loop {
+            if jobs.is_empty() {
+                match self.queue.blocking_recv() {
+                    Some(job) => jobs.push_back(job),
+                    None => return,
+                }
+            }
             while jobs.len() < self.options.limits.commit_batch {
                 match self.queue.try_recv() {
-                    Ok(job) => jobs.push(job),
+                    Ok(job) => jobs.push_back(job),
                     Err(_) => break,
                 }
             }
-            if self.turn(jobs) == Turn::Last {
+            if self.turn(&mut jobs) == Turn::Last {
                 return;
             }
         }
     }
 
-    fn turn(&mut self, jobs: Vec<Job>) -> Turn {
+    /// One commit, of as many jobs as it takes in.
+    fn turn(&mut self, jobs: &mut VecDeque<Job>) -> Turn {
         let snapshot = Snapshot::clone(&self.current.load());
         let before = snapshot.head;
-        let mut work = Work { options: &self.options, snapshot, group: Group::default() };
+        let mut work = Work::new(&self.options, snapshot);
         let mut answers = Vec::with_capacity(jobs.len());
         let mut turn = Turn::GoOn;
         let mut cursors = Vec::new();
-        for job in jobs {
+        while work.group.bytes() < self.options.limits.commit_bytes
+            && let Some(job) = jobs.pop_front()
+        {
             match job {
                 Job::Write { updates, reply } => {
                     let result = work.carry_out(updates);

@@ -46,17 +46,27 @@ pub struct MadeUp {
     pub attributes: Vec<(&'static str, String)>,
 }
 
+/// True if the name is one of a made-up entry, or in a tree of them.
+pub fn is_made_up(snapshot: &Snapshot, key: &DnKey) -> bool {
+    // Most names are ordinary ones, and this tells them soonest.
+    !snapshot.covers(key)
+        && (key.is_root()
+            || snapshot.schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key)
+            || snapshot.schema.dn_value_key(MONITOR).is_some_and(|monitor| key.is_within(&monitor)))
+}
+
 /// The tree of made-up entries that this name is in, superiors first; `None` for real entries.
 pub fn tree(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Vec<Node>> {
+    if !is_made_up(snapshot, key) {
+        return None;
+    }
     let schema = &snapshot.schema;
     let made = if key.is_root() {
         vec![root_dse(call, snapshot)]
     } else if schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key) {
         vec![subschema(schema)]
-    } else if schema.dn_value_key(MONITOR).is_some_and(|monitor| key.is_within(&monitor)) {
-        monitor::entries(call, snapshot)
     } else {
-        return None;
+        monitor::entries(call, snapshot)
     };
     Some(made.into_iter().filter_map(|entry| entry.into_node(schema)).collect())
 }

@@ -18,6 +18,7 @@ pub mod sled_disk;
 #[cfg(test)]
 mod battery;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -62,31 +63,43 @@ impl fmt::Display for RecordKey {
 /// that order true to the order of the calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    pub puts: Vec<(RecordKey, Vec<u8>)>,
+    pub puts: BTreeMap<RecordKey, Vec<u8>>,
     pub deletes: Vec<RecordKey>,
     /// Log records, which are numbered by the commit in this order.
     pub log: Vec<Vec<u8>>,
+    bytes: usize,
 }
 
 impl Group {
     pub fn put(&mut self, key: RecordKey, value: Vec<u8>) {
-        self.puts.push((key, value));
+        self.bytes += value.len();
+        if let Some(older) = self.puts.insert(key, value) {
+            self.bytes -= older.len();
+        }
     }
 
     /// Deletes a record, and takes back what this group has put under its key before.
     pub fn delete(&mut self, key: RecordKey) {
-        self.puts.retain(|(put, _)| *put != key);
+        if let Some(older) = self.puts.remove(&key) {
+            self.bytes -= older.len();
+        }
         self.deletes.push(key);
     }
 
     /// Puts another group behind this one.
     pub fn append(&mut self, next: Group) {
         next.deletes.into_iter().for_each(|key| self.delete(key));
-        self.puts.extend(next.puts);
-        self.log.extend(next.log);
+        next.puts.into_iter().for_each(|(key, value)| self.put(key, value));
+        next.log.into_iter().for_each(|record| self.log(record));
+    }
+
+    /// Bytes of all that is to be written.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn log(&mut self, record: Vec<u8>) {
+        self.bytes += record.len();
         self.log.push(record);
     }
 

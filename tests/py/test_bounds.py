@@ -318,3 +318,40 @@ def test_response_controls_of_a_transaction_keep_their_message_ids(server, uid):
     assert value[:2] == b"\x30\x81" or value[0] == 0x30
     assert b"\x02\x02\x00\xa0\x30" in value and b"1.3.6.1.1.13.2" in value
     connection.delete_s(f"ou={uid},{SUFFIX}")
+
+
+def test_a_commit_keeps_one_version_of_an_entry(new_server, uid):
+    """Many small changes of a large entry in one transaction: bounded work, and all or nothing."""
+    server = new_server(limits="{ update_bytes: 3000000 }").start()
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid, jpegPhoto=b"\xff\xd8" + b"x" * 500_000)).ok()
+    change = f"dn: {dn}\nchangetype: modify\nreplace: description\ndescription: {{}}\n\n"
+    few, many = ("".join(change.format(n) for n in range(count)) for count in (4, 8))
+    server.tool("ldapmodify", "-E", "txn=commit", stdin=few).ok()
+    server.tool("ldapmodify", "-E", "txn=commit", stdin=many).refused(11)
+    assert server.search(f"(uid={uid})", "description").entry["description"] == [b"3"]
+
+
+def test_unique_values_are_looked_at_once(server, uid):
+    """A change of something else costs an entry with many addresses nothing."""
+    server.add(person(uid, mail=[f"{uid}-{n}@valmont.example" for n in range(3000)])).ok()
+    change = f"dn: uid={uid},{PEOPLE}\nchangetype: modify\nadd: mail\nmail: more-{uid}@valmont.example\n"
+    server.modify(change).ok()
+    server.add(person(uid + "b", mail=f"{uid}-7@valmont.example")).refused(19, "mail")
+    server.delete(f"uid={uid},{PEOPLE}").ok()
+
+
+def test_proxied_authorization_must_be_critical_and_name_someone(server):
+    connection = server.connect()
+    for control in [raw_control("2.16.840.1.113730.3.4.18", b"dn:", critical=False),
+                    raw_control("2.16.840.1.113730.3.4.18", None)]:
+        with pytest.raises(ldap.PROTOCOL_ERROR):
+            connection.search_ext_s(SUFFIX, ldap.SCOPE_BASE, serverctrls=[control])
+
+
+def test_made_up_entries_come_in_pages_and_sorted(server):
+    found = server.search("(objectClass=monitorOperation)", "cn", base="cn=Operations,cn=monitor",
+                          flags=("-E", "pr=4/noprompt", "-E", "!sss=-cn")).ok()
+    names = [line[4:] for line in found.out.splitlines() if line.startswith("cn: ")]
+    assert names == sorted(names, reverse=True) and len(names) == 11
+    assert found.out.count("pagedresults: cookie=") == 3

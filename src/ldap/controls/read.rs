@@ -61,7 +61,11 @@ pub fn manage_dsa_it(controls: &mut Controls, _: Asked<'_>) -> Option<()> {
 
 /// The value is the identity itself, not an element (RFC 4370 section 3).
 pub fn proxied(controls: &mut Controls, asked: Asked<'_>) -> Option<()> {
-    let text = std::str::from_utf8(asked.value.unwrap_or_default()).ok()?;
+    // The client must not be taken for itself by a server that knows nothing of the control.
+    if !asked.critical {
+        return None;
+    }
+    let text = std::str::from_utf8(asked.value?).ok()?;
     controls.proxied = Some(text.to_owned());
     Some(())
 }

@@ -171,10 +171,6 @@ impl Delivery {
         Delivery { selection, derefs, limits }
     }
 
-    pub fn selection(&self) -> &Selection {
-        &self.selection
-    }
-
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -66,7 +66,11 @@ pub async fn asked<'a>(
 
 /// The place of a name in the log, if there is one.
 pub fn offered_place(shared: &Shared, snapshot: &Snapshot, dn: &Dn) -> Option<Place> {
-    change_log::place(snapshot, &snapshot.schema.dn_key(dn), dn).filter(|_| shared.options.change_log)
+    let key = snapshot.schema.dn_key(dn);
+    if snapshot.covers(&key) || !shared.options.change_log {
+        return None;
+    }
+    change_log::place(snapshot, &key, dn)
 }
 
 /// The entry of one name in the log.

@@ -1,72 +1,50 @@
 //! Searches of the entries that describe the server itself.
 
-use super::{Ended, deliver::Delivery};
 use crate::{
     access::Right,
-    directory::{Error, Node, Scope, Snapshot, View},
-    dn::{Dn, DnKey},
+    directory::{Error, Node, Scope, Search, Snapshot, View},
+    dn::Dn,
     filter::Filter,
-    ldap::{
-        encode,
-        ops::Call,
-        result::{self, Code},
-        rootdse,
-    },
+    ldap::{ops::Call, rootdse},
 };
+use std::sync::Arc;
 
-/// What is asked of a tree of made-up entries.
-pub struct Asked<'a> {
-    pub snapshot: &'a Snapshot,
-    pub base: DnKey,
-    pub scope: Scope,
-    pub filter: &'a Filter,
-    pub delivery: &'a Delivery,
+/// True if the search begins at such an entry.
+pub fn is_asked(snapshot: &Snapshot, base: &Dn, scope: Scope) -> bool {
+    // All but the base search of the root goes to the tree.
+    (!base.is_root() || scope == Scope::Base) && rootdse::is_made_up(snapshot, &snapshot.schema.dn_key(base))
 }
 
-/// The tree, if the search begins in one.
-pub fn tree(call: &Call, snapshot: &Snapshot, base: &Dn, scope: Scope) -> Option<Vec<Node>> {
-    if base.is_root() && scope != Scope::Base {
-        return None;
-    }
-    rootdse::tree(call, snapshot, &snapshot.schema.dn_key(base))
-}
-
-pub fn search(call: &Call, asked: &Asked<'_>, tree: &[Node], sent: &mut usize) -> Result<Ended, Error> {
-    let Asked { snapshot, base, scope, filter, delivery } = asked;
+/// The entries that it finds.
+pub fn found(call: &Call, snapshot: &Snapshot, search: &Search) -> Result<Vec<Arc<Node>>, Error> {
     let schema = &snapshot.schema;
+    let base = schema.dn_key(&search.base);
     let grants = call.shared.options.directory.access.grants(&call.identity);
-    if !grants.reach(base) || !tree.iter().any(|node| snapshot.dn_key_of(node) == *base) {
+    let tree = rootdse::tree(call, snapshot, &base).unwrap_or_default();
+    if !grants.reach(&base) || !tree.iter().any(|node| snapshot.dn_key_of(node) == base) {
         return Err(Error::NoSuchObject { matched: None });
     }
-    let (mut out, mut scratch) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     for node in tree {
-        let key = snapshot.dn_key_of(node);
-        let open = View::unrestricted(snapshot, node);
+        let key = snapshot.dn_key_of(&node);
+        let open = View::unrestricted(snapshot, &node);
         let place = grants.at(&key, node.entry.uuid, &open, schema);
-        let view = View::new(snapshot, node, &place);
+        let view = View::new(snapshot, &node, &place);
         if let Some(ast) = &call.controls.assertion
-            && key == *base
+            && key == base
             && !Filter::bind(ast, schema).matches(&view, schema)
         {
             return Err(Error::AssertionFailed);
         }
-        let in_scope = match scope {
-            Scope::Base => key == *base,
-            Scope::One => key.parent().is_some_and(|parent| parent == *base),
-            Scope::Subtree => key.is_within(base),
-            Scope::Subordinates => key.is_below(base),
+        let in_scope = match search.scope {
+            Scope::Base => key == base,
+            Scope::One => key.parent().is_some_and(|parent| parent == base),
+            Scope::Subtree => key.is_within(&base),
+            Scope::Subordinates => key.is_below(&base),
         };
-        if !in_scope || !place.allows(None, Right::Read) || !filter.matches(&view, schema) {
-            continue;
+        if in_scope && place.allows(None, Right::Read) && search.filter.matches(&view, schema) {
+            found.push(Arc::new(node));
         }
-        if delivery.limits().entries.is_some_and(|max| *sent >= max) {
-            call.outbox.push(&out);
-            let text = "there are more entries than the limit allows";
-            return Ok(result::result(Code::SizeLimitExceeded, text).into());
-        }
-        encode::entry(&mut out, &mut scratch, call.id, &view, delivery.selection(), &[]);
-        *sent += 1;
     }
-    call.outbox.push(&out);
-    Ok(result::success().into())
+    Ok(found)
 }

@@ -82,23 +82,16 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         return pages::go_on(call, request, paged, delivery, sent).await;
     }
     let filter = Filter::bind(&request.filter, &snapshot.schema);
-    if let Some(tree) = made_up::tree(call, &snapshot, &base, scope) {
-        let base = snapshot.schema.dn_key(&base);
-        let asked = made_up::Asked { snapshot: &snapshot, base, scope, filter: &filter, delivery: &delivery };
-        return made_up::search(call, &asked, &tree, sent).map(Some);
-    }
-    let mut source = match log::asked(call, request, &snapshot, (&base, scope), &filter).await? {
+    let log = match made_up::is_asked(&snapshot, &base, scope) {
+        true => None,
+        false => log::asked(call, request, &snapshot, (&base, scope), &filter).await?,
+    };
+    let mut source = match log {
         Some(log) if controls.paged.is_none() && controls.sort.is_none() => {
             return log.send(call, &delivery, sent).await;
         }
         Some(log) => log.collect(call).await?,
-        None => {
-            let (base, scope) = below_root(base, scope, &snapshot);
-            assert_base(call, &snapshot, &base)?;
-            let grants = call.shared.options.directory.access.grants(&call.identity);
-            let hits = Search { base, scope, filter, visit }.begin(Arc::clone(&snapshot), &grants)?;
-            Source::hits(hits)
-        }
+        None => supply(call, &snapshot, Search { base, scope, filter, visit })?,
     };
     let mut answers = Vec::new();
     let order = match controls.sort.as_ref().map(|keys| sort::Order::new(keys, &snapshot.schema)) {
@@ -139,6 +132,18 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         End::Full => Some(result::success().into()),
         End::Over(result) => Some(Ended { result, controls: answers }),
     })
+}
+
+/// Where the entries of a search come from.
+fn supply(call: &Call, snapshot: &Arc<Snapshot>, search: Search) -> Result<Source, Error> {
+    if made_up::is_asked(snapshot, &search.base, search.scope) {
+        return Ok(Source::list(Arc::clone(snapshot), made_up::found(call, snapshot, &search)?));
+    }
+    let (base, scope) = below_root(search.base, search.scope, snapshot);
+    assert_base(call, snapshot, &base)?;
+    let grants = call.shared.options.directory.access.grants(&call.identity);
+    let hits = Search { base, scope, ..search }.begin(Arc::clone(snapshot), &grants)?;
+    Ok(Source::hits(hits))
 }
 
 /// A search below the root goes to the one naming context.
