@@ -31,6 +31,8 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Depth of nested filters.
     pub filter_depth: usize,
+    /// Attributes and classes that one search asks for.
+    pub search_attributes: usize,
     /// Assertions in one filter.
     pub filter_terms: usize,
     /// Of them those that follow references from entry to entry.
@@ -109,6 +111,7 @@ impl Default for Limits {
             message_bytes_anonymous: 64 << 10,
             message_bytes: 16 << 20,
             filter_depth: 64,
+            search_attributes: 1000,
             filter_terms: 10_000,
             filter_chains: 16,
             assertion_terms: 100,

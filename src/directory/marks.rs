@@ -69,7 +69,7 @@ impl Snapshot {
             return Err(Error::NoSuchObject { matched: None });
         }
         let above = self.dn_key_of(node).rdns().len();
-        let below = dn.rdns().get(..dn.rdns().len().saturating_sub(above)).unwrap_or_default();
+        let below = dn.rdns().get(..key.rdns().len().saturating_sub(above)).unwrap_or_default();
         Err(Error::Referral { uris: self.uris(node, below, scope), matched: self.dn_text(node) })
     }
 

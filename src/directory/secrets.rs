@@ -5,10 +5,12 @@ use super::{Error, Op, Snapshot, View, add};
 use crate::{
     access::{Grants, Right},
     auth,
-    entry::ModKind,
+    entry::{Draft, ModKind, Operational},
+    filter::Plain,
     limits::Limits,
     schema::{Attr, Schema},
 };
+use uuid::Uuid;
 
 impl Op {
     /// Secret values in this change; [`Op::hash_secrets`] has work to do if there are some.
@@ -34,11 +36,18 @@ impl Op {
                 add::may_add_draft(grants, &draft, &schema.dn_key(dn), schema)
             }
             Op::Modify { dn, .. } => {
-                // A name that is not there is refused by the writer, in its own words.
-                let Some(node) = snapshot.find_dn(dn) else { return Ok(()) };
+                let key = schema.dn_key(dn);
+                let password = Some(schema.known.user_password);
+                let Some(node) = snapshot.find(&key) else {
+                    // It may be on its way to the writer. Who could not write it there is answered as
+                    // fast as for a name that is there: the time must not tell the two apart.
+                    let nobody = Draft::default().seal(Uuid::nil(), Operational::unwritten(), schema);
+                    let may = grants.at(&key, Uuid::nil(), &Plain(&nobody), schema).allows(password, Right::Write);
+                    return if may { Ok(()) } else { Err(snapshot.no_such_object(&key, grants)) };
+                };
                 let view = View::unrestricted(snapshot, node);
                 let place = grants.at(&snapshot.dn_key_of(node), node.entry.uuid, &view, schema);
-                match place.allows(Some(schema.known.user_password), Right::Write) {
+                match place.allows(password, Right::Write) {
                     true => Ok(()),
                     false => Err(place.denial("write userPassword".to_owned())),
                 }

@@ -12,6 +12,7 @@ use crate::{
     filter::Subject,
     schema::{AttrDesc, AttrId, Form, Rule},
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub struct View<'s> {
@@ -70,7 +71,7 @@ impl<'s> View<'s> {
     fn gathered(&self, attr: AttrId) -> Vec<Vec<u8>> {
         let snapshot = self.snapshot;
         let mut values: Vec<Vec<u8>> = self.node.entry.values(attr).map(<[u8]>::to_vec).collect();
-        let held: Vec<DnKey> = values.iter().filter_map(|v| snapshot.schema.named_by(attr, v)).collect();
+        let held: HashSet<DnKey> = values.iter().filter_map(|v| snapshot.schema.named_by(attr, v)).collect();
         let found = self.membership().dynamic_members(self.node).into_iter().filter_map(|id| snapshot.node(id));
         let new = found.filter(|node| held.is_empty() || !held.contains(&snapshot.dn_key_of(node)));
         let mut names: Vec<Vec<u8>> = new.map(|node| snapshot.dn_text(node).into_bytes()).collect();

@@ -18,7 +18,7 @@ use crate::schema::{AttrId, SubParts, rule};
 use smol_str::SmolStr;
 
 /// A filter as it was sent or written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Ast {
     And(Vec<Ast>),
     Or(Vec<Ast>),

@@ -13,6 +13,7 @@ use crate::{
     filter::{Ast, Filter},
     schema::{AttrDesc, AttrId, Schema},
 };
+use std::collections::HashSet;
 
 /// Which attributes a search returns (RFC 4511 4.5.1.8, RFC 3673).
 #[derive(Debug, Default)]
@@ -40,6 +41,9 @@ impl Selection {
                 },
             }
         }
+        // Classes have much in common, and a name may come twice.
+        let mut seen = HashSet::new();
+        selection.named.retain(|desc| seen.insert(desc.clone()));
         selection
     }
 

@@ -73,6 +73,9 @@ pub fn tree(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Vec<Node>> 
 
 /// The made-up entry of this name.
 pub fn at(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Result<Node, Error>> {
+    if is_made_up(snapshot, key) && !call.shared.options.directory.access.grants(&call.identity).reach(key) {
+        return Some(Err(Error::NoSuchObject { matched: None }));
+    }
     let found = tree(call, snapshot, key)?.into_iter().find(|node| snapshot.dn_key_of(node) == *key);
     Some(found.ok_or(Error::NoSuchObject { matched: None }))
 }

@@ -223,7 +223,7 @@ impl Session {
         // Unbind and abandon have no response that could refuse a control.
         if !matches!(kind, Kind::Unbind | Kind::Abandon)
             && let Err(refused) =
-                self.understand(&mut call, &asked, kind).and_then(|()| ops::bound_filters(&call, &request))
+                self.understand(&mut call, &asked, kind).and_then(|()| ops::require_bounded(&call, &request))
         {
             let text = refused.message.clone();
             self.log(&call.answer(kind, refused, text));

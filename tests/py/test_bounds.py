@@ -3,6 +3,7 @@ keep a second password, move entries past the rules."""
 
 import shutil
 import socket
+import time
 
 import ldap
 import pytest
@@ -355,3 +356,36 @@ def test_made_up_entries_come_in_pages_and_sorted(server):
     names = [line[4:] for line in found.out.splitlines() if line.startswith("cn: ")]
     assert names == sorted(names, reverse=True) and len(names) == 11
     assert found.out.count("pagedresults: cookie=") == 3
+
+
+def test_attributes_asked_for_are_bounded_and_taken_once(server):
+    connection = server.connect(AMARTIN)
+    with pytest.raises(ldap.ADMINLIMIT_EXCEEDED):
+        connection.search_s(AMARTIN, ldap.SCOPE_BASE, attrlist=["cn"] * 1001)
+    ((_, entry),) = connection.search_s(AMARTIN, ldap.SCOPE_BASE, attrlist=["@inetOrgPerson"] * 300 + ["cn"] * 300)
+    assert len(entry["cn"]) == 1
+
+
+def test_a_password_for_nobody_is_refused_without_a_hash(server):
+    """Whether a name is there must not show by the time that a refusal takes."""
+    def code(dn):
+        with pytest.raises(ldap.NO_SUCH_OBJECT) as refusal:
+            server.connect(who=None).modify_s(dn, [(ldap.MOD_REPLACE, "userPassword", [b"x"])])
+        return refusal.value.args[0]["result"]
+
+    times = {}
+    for dn in [AMARTIN, f"uid=nobody-at-all,{PEOPLE}"]:
+        start = time.monotonic()
+        for _ in range(10):
+            assert code(dn) == 32
+        times[dn] = time.monotonic() - start
+    # Ten hashes would take a good part of a second.
+    assert max(times.values()) < 10 * max(min(times.values()), 0.02), times
+
+
+def test_no_op_has_no_place_in_a_transaction(server):
+    connection = server.connect()
+    _, identifier = connection.extop_s(ldap.extop.ExtendedRequest("1.3.6.1.1.21.1", None))
+    controls = [raw_control("1.3.6.1.1.21.2", identifier), raw_control("1.3.6.1.4.1.4203.666.5.2", None)]
+    with pytest.raises(ldap.UNWILLING_TO_PERFORM):
+        connection.modify_ext_s(SUFFIX, [(ldap.MOD_REPLACE, "description", [b"x"])], serverctrls=controls)

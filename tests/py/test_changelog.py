@@ -200,7 +200,7 @@ def test_one_more_member_is_a_small_change(own):
 
 
 def test_it_begins_where_the_trimming_ended(new_server):
-    server = new_server(limits="{journal_keep: 10}").start()
+    server = new_server(limits="{journal_keep: 10, recent_changes: 0}").start()
     for number in range(30):
         server.modify(f"dn: {AMARTIN}\nchangetype: modify\nreplace: title\ntitle: {number}\n").ok()
     said = head(server)

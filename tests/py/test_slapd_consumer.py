@@ -152,7 +152,7 @@ def test_slapd_polls(pair):
 
 
 def test_slapd_left_behind_by_the_trimming_loads_anew(pair):
-    provider, consumer = pair(limits="{journal_keep: 5}")
+    provider, consumer = pair(limits="{journal_keep: 5, recent_changes: 0}")
     change_everything(provider, "a")
     consumer.start()
     until_equal(provider, consumer)

@@ -222,7 +222,7 @@ def refused(consumer):
 
 
 def test_a_cookie_that_was_trimmed_away_asks_for_a_refresh(new_server):
-    server = new_server(limits="{journal_keep: 10}").start()
+    server = new_server(limits="{journal_keep: 10, recent_changes: 0}").start()
     consumer = Consumer(server).refresh()
     for number in range(30):
         server.modify(f"dn: {AMARTIN}\nchangetype: modify\nreplace: title\ntitle: {number}\n").ok()

@@ -17,7 +17,7 @@ pub struct Paged {
 }
 
 /// RFC 2891 section 1.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SortKey {
     pub attribute: String,
     pub rule: Option<String>,

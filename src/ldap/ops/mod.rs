@@ -139,8 +139,8 @@ impl Call {
     }
 }
 
-/// Refuses filters that would take more of the server than the limits allow.
-pub fn bound_filters(call: &Call, request: &Request) -> Result<(), LdapResult> {
+/// Refuses what would take more of the server than the limits allow.
+pub fn require_bounded(call: &Call, request: &Request) -> Result<(), LdapResult> {
     let limits = &call.shared.options.limits;
     let refuse = |text: &str| Err(result::result(Code::AdminLimitExceeded, text));
     if let Request::Search(search) = request {
@@ -148,6 +148,15 @@ pub fn bound_filters(call: &Call, request: &Request) -> Result<(), LdapResult> {
         if size.terms > limits.filter_terms || size.chains > limits.filter_chains {
             return refuse("the filter has more assertions than the server takes");
         }
+    }
+    let shown = [&call.controls.pre_read, &call.controls.post_read].into_iter().flatten().map(Vec::len);
+    let dereferenced = call.controls.deref.iter().flatten().map(|d| d.wanted.len());
+    let searched = match request {
+        Request::Search(search) => search.attrs.len(),
+        _ => 0,
+    };
+    if shown.chain(dereferenced).chain([searched]).any(|count| count > limits.search_attributes) {
+        return refuse("more attributes are asked for than the server takes");
     }
     let asserted = call.controls.assertion.as_ref().map(Ast::size).unwrap_or_default();
     if asserted.terms > limits.assertion_terms || asserted.chains > 0 {

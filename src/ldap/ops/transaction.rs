@@ -86,6 +86,9 @@ pub fn keep(call: Call, id: &[u8], request: Request, size: usize) -> Done {
     let permits = u32::try_from(size).unwrap_or(u32::MAX);
     let room = Arc::clone(&call.shared.transactions).try_acquire_many_owned(permits);
     let refusal = match (op, room) {
+        _ if call.controls.no_op => {
+            result::result(Code::UnwillingToPerform, "an update that does nothing has no place in a transaction")
+        }
         (Err(error), _) => result::of(&error),
         (Ok(_), _) if full => {
             result::result(Code::AdminLimitExceeded, "the transaction is larger than the server allows")

@@ -190,7 +190,7 @@ async fn look_ahead(call: &Call, source: &mut Source, delivery: &Delivery) -> Ah
 pub(super) fn fingerprint(call: &Call, request: &SearchRequest) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&request.base, request.scope, request.deref, request.size_limit, call.identity.dn()).hash(&mut hasher);
-    format!("{:?} {:?}", request.filter, call.controls.sort).hash(&mut hasher);
+    (&request.filter, &call.controls.sort).hash(&mut hasher);
     hasher.finish()
 }
 
