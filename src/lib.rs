@@ -113,7 +113,7 @@
 //! - `caseless` folds case as RFC 4518 asks, `crc32fast` sums records, `rustix` asks the system for
 //!   free space, file limits and its name, `indicatif` draws progress, `ldap3_lber` is the wire
 //!   crate's own BER layer, `x509-parser` reads the names in client certificates that rustls has
-//!   verified.
+//!   verified, `ppp` the headers of load balancers, whose networks `ipnet` compares.
 //! - Responses are encoded in `ldap/reply`: the wire crate knows neither every result code nor
 //!   response controls of every kind.
 //! - The command line has a small LDAP client (`ldap/client`), because the one at hand takes sets

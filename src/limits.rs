@@ -15,6 +15,9 @@ pub struct HashCost {
 pub const HASH_COST: HashCost =
     HashCost { argon2_memory_kib: 256 << 10, argon2_passes: 16, argon2_lanes: 16, crypt_rounds: 200_000 };
 
+/// Bytes of a PROXY header behind its fixed part; balancers send some dozens.
+pub const PROXY_HEADER: usize = 4096;
+
 /// Bounds; each can be set under `limits:` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -59,7 +62,7 @@ pub struct Limits {
     pub dereference_bytes: usize,
     /// Seconds without a request after which a connection is closed; 0 is never.
     pub idle_secs: u64,
-    /// Seconds for a TLS handshake.
+    /// Seconds for a TLS handshake, and for the header of a load balancer.
     pub tls_handshake_secs: u64,
     /// Seconds that a client may leave its answers unread.
     pub write_secs: u64,

@@ -71,6 +71,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         anonymous: built.anonymous,
         require_tls_for_bind: built.require_tls_for_bind,
         sasl: built.sasl,
+        proxies: built.proxies,
     };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));

@@ -11,7 +11,7 @@ use crate::{
     directory::{self, Groups, References, Relations, Unique, can_index, default_indexes},
     dn::{Dn, DnKey},
     export::TargetOptions,
-    ldap::{Admin, AdminPassword, BoundsRule, Offered, Sasl, tls},
+    ldap::{Admin, AdminPassword, BoundsRule, Offered, Proxies, Sasl, tls},
     limits::Limits,
     schema::{Schema, Sources},
 };
@@ -43,6 +43,7 @@ pub struct Built {
     pub anonymous: bool,
     pub require_tls_for_bind: bool,
     pub sasl: Sasl,
+    pub proxies: Proxies,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +88,11 @@ impl Settings {
         let sasl = Sasl::bind(&file.ldap.sasl, &file.suffix, &self.admin_dn(), &schema)
             .map_err(|what| anyhow!("{}: at ldap.sasl.{what}", self.origin.display()));
         let sasl = keep(sasl, &mut faults);
+        let proxies = Proxies::parse(&file.listen.proxy_from).unwrap_or_else(|text| {
+            let what = "is neither an address nor a network such as 10.0.0.0/8";
+            faults.push(format!("{}: at listen.proxy_from: '{text}' {what}", self.origin.display()));
+            Proxies::default()
+        });
         if file.tls.client_required && file.tls.client_ca.is_none() {
             faults.push(format!("{}: at tls.client_required: it needs tls.client_ca", self.origin.display()));
         }
@@ -115,6 +121,7 @@ impl Settings {
                 anonymous: file.ldap.anonymous,
                 require_tls_for_bind: file.ldap.require_tls_for_bind,
                 sasl,
+                proxies,
             }),
             _ => Err(anyhow!(faults.join("\n"))),
         }

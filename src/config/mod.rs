@@ -73,13 +73,15 @@ pub struct Listen {
     pub ldap: SocketAddr,
     pub ldaps: SocketAddr,
     pub ldapi: Option<PathBuf>,
+    /// Load balancers, by address or network, that begin each LDAP connection with a PROXY header.
+    pub proxy_from: Vec<String>,
     pub http: SocketAddr,
 }
 
 impl Default for Listen {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Listen { ldap: local(3389), ldaps: local(3636), ldapi: None, http: local(8389) }
+        Listen { ldap: local(3389), ldaps: local(3636), ldapi: None, proxy_from: Vec::new(), http: local(8389) }
     }
 }
 

@@ -4,10 +4,11 @@ use super::{
     Options, Shared,
     external::External,
     monitor::Monitor,
+    proxy_header,
     session::{Ended, Session},
 };
 use crate::{auth, names};
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -98,6 +99,8 @@ trait Accept: Send + 'static {
 struct Caller {
     /// For the log and the monitor.
     name: String,
+    /// `None` for a local socket.
+    address: Option<SocketAddr>,
     external: Option<External>,
 }
 
@@ -109,7 +112,7 @@ impl Accept for TcpListener {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        Ok((socket, Caller { name: peer.to_string(), external: None }))
+        Ok((socket, Caller { name: peer.to_string(), address: Some(peer), external: None }))
     }
 }
 
@@ -118,7 +121,7 @@ impl Accept for UnixListener {
     async fn next(&self) -> std::io::Result<(UnixStream, Caller)> {
         let (socket, _) = self.accept().await?;
         let external = External::of_process(&socket);
-        Ok((socket, Caller { name: "ldapi".to_owned(), external }))
+        Ok((socket, Caller { name: "ldapi".to_owned(), address: None, external }))
     }
 }
 
@@ -137,10 +140,27 @@ async fn back_off(error: &std::io::Error) {
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-async fn connection<S>(socket: S, caller: Caller, shared: Arc<Shared>, transport: Transport, stop: CancellationToken)
-where
+async fn connection<S>(
+    mut socket: S,
+    mut caller: Caller,
+    shared: Arc<Shared>,
+    transport: Transport,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // In front of TLS: the balancer does not end it.
+    if caller.address.is_some_and(|address| shared.options.proxies.contain(address.ip())) {
+        let limit = Duration::from_secs(shared.options.limits.tls_handshake_secs);
+        match proxy_header::read(&mut socket, limit).await {
+            Ok(Some(client)) => {
+                tracing::debug!(%client, proxy = caller.name, "connected through a load balancer");
+                caller.name = client.to_string();
+            }
+            Ok(None) => {}
+            Err(fault) => return tracing::info!(peer = caller.name, reason = %fault, "load balancer refused"),
+        }
+    }
     match transport {
         Transport::Clear => serve(socket, caller, false, shared, stop).await,
         Transport::Local => serve(socket, caller, true, shared, stop).await,

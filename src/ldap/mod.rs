@@ -19,6 +19,7 @@ mod monitor;
 mod ops;
 mod outbox;
 mod pipe;
+mod proxy_header;
 mod reply;
 mod result;
 mod rootdse;
@@ -32,6 +33,7 @@ pub use bounds::BoundsRule;
 pub use controls::Offered;
 pub use listener::{Listeners, run};
 pub use monitor::TargetLines;
+pub use proxy_header::Proxies;
 pub use sasl::{Sasl, SaslDef};
 
 use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits};
@@ -60,6 +62,8 @@ pub struct Options {
     /// Whether passwords are taken on connections with TLS only.
     pub require_tls_for_bind: bool,
     pub sasl: Sasl,
+    /// Who may say that a connection is another's.
+    pub proxies: Proxies,
     /// Whether the journal is shown below `cn=changelog`.
     pub change_log: bool,
 }
