@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use smol_str::SmolStr;
 use std::{
     io::{IsTerminal, Write},
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
 };
@@ -47,7 +48,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let ldap_socket = bind(listen.ldap, "ldap").await?;
     let ldaps_socket = bind(listen.ldaps, "ldaps").await?;
     let http_socket = bind(listen.http, "http").await?;
-    let ldapi = listen.ldapi.as_deref().map(bind_local).transpose()?;
+    let ldapi = listen.ldapi.as_deref().map(|path| bind_local(path, listen.ldapi_mode)).transpose()?;
     let (ldap_addr, ldaps_addr, http_addr) =
         (ldap_socket.local_addr()?, ldaps_socket.local_addr()?, http_socket.local_addr()?);
 
@@ -210,7 +211,7 @@ async fn bind(addr: std::net::SocketAddr, what: &str) -> anyhow::Result<TcpListe
     TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr} for {what}"))
 }
 
-fn bind_local(path: &Path) -> anyhow::Result<UnixListener> {
+fn bind_local(path: &Path, mode: Option<u32>) -> anyhow::Result<UnixListener> {
     // The lock on the data folder says that no other server of ours uses it.
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -218,7 +219,12 @@ fn bind_local(path: &Path) -> anyhow::Result<UnixListener> {
         }
         _ => {}
     }
-    UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    if let Some(mode) = mode {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, permissions).with_context(|| path.display().to_string())?;
+    }
+    Ok(listener)
 }
 
 /// The contract's one line on stdout.

@@ -73,6 +73,9 @@ pub struct Listen {
     pub ldap: SocketAddr,
     pub ldaps: SocketAddr,
     pub ldapi: Option<PathBuf>,
+    /// Who may connect to it, in octal as for chmod; absent: as the umask says.
+    #[serde(deserialize_with = "octal")]
+    pub ldapi_mode: Option<u32>,
     /// Load balancers, by address or network, that begin each LDAP connection with a PROXY header.
     pub proxy_from: Vec<String>,
     pub http: SocketAddr,
@@ -81,8 +84,22 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Listen { ldap: local(3389), ldaps: local(3636), ldapi: None, proxy_from: Vec::new(), http: local(8389) }
+        Listen {
+            ldap: local(3389),
+            ldaps: local(3636),
+            ldapi: None,
+            ldapi_mode: None,
+            proxy_from: Vec::new(),
+            http: local(8389),
+        }
     }
+}
+
+/// Text, since YAML's own numbers are octal in one version and decimal in the next.
+fn octal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.map(Some).ok_or_else(|| serde::de::Error::custom(format!("'{text}' is no mode such as \"0660\"")))
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -149,6 +149,20 @@ def test_processes_are_who_the_configuration_says(start):
     assert external(gone) == 49
 
 
+@pytest.mark.parametrize("mode", ["0666", "0600", "0777"])
+def test_others_can_be_let_to_the_local_socket(start, mode):
+    server = start(extra=f'listen: {{ldapi_mode: "{mode}"}}\n')
+    assert (server.folder / "s").stat().st_mode & 0o777 == int(mode, 8)
+    assert external(server) == f"dn:{ADMIN}"
+
+
+@pytest.mark.parametrize("mode", ["rw", "0999", "7777", "666"])
+def test_a_mode_is_octal(new_server, mode):
+    answer = new_server(extra=f'listen: {{ldapi_mode: "{mode}"}}\n').command("check")
+    assert (answer.returncode == 0) == (mode == "666"), answer
+    assert mode == "666" or "at listen.ldapi_mode" in answer.stderr
+
+
 def test_processes_are_found_by_their_numbers(start):
     server = start('{peers: [], peer_filter: "(&(objectClass=posixAccount)(uidNumber={uid}))"}')
     assert external(server) == 49
