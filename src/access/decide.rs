@@ -71,6 +71,25 @@ impl<'a> Grants<'a> {
         self.everything || self.rules.iter().any(|(rule, only_self)| touches(rule) && (!only_self || own()))
     }
 
+    /// True if the entry of this name may be read, or might have been with other values in it.
+    pub fn might_read(&self, key: &DnKey, uuid: Uuid) -> bool {
+        let in_log = self.is_in_log(key);
+        let mut rules = self.rules.iter().filter(|one| self.speaks_at(one, key, uuid, in_log)).map(|(rule, _)| rule);
+        let decides =
+            |rule: &&&Rule| rule.attributes.is_none() && (rule.filter.is_none() || rule.rights.has(Right::Read));
+        self.everything || rules.find(decides).is_some_and(|rule| rule.rights.has(Right::Read))
+    }
+
+    /// Whether a rule is about the entry of this name, but for the rule's own filter.
+    fn speaks_at(&self, (rule, only_self): &(&'a Rule, bool), key: &DnKey, uuid: Uuid, in_log: bool) -> bool {
+        let in_scope = rule.base.as_ref().is_none_or(|base| match rule.scope {
+            Scope::Subtree => key.is_within(base),
+            Scope::Base => key == base,
+            Scope::Children => key.is_below(base),
+        });
+        in_scope && (rule.reaches_log || !in_log) && (!only_self || self.own == Some(uuid))
+    }
+
     fn is_in_log(&self, key: &DnKey) -> bool {
         self.log.is_some_and(|log| key.is_within(log))
     }
@@ -87,16 +106,8 @@ impl<'a> Grants<'a> {
             return Place { grants: self, rules: Vec::new() };
         }
         let in_log = self.is_in_log(key);
-        let applies = |(rule, only_self): &(&'a Rule, bool)| {
-            let in_scope = rule.base.as_ref().is_none_or(|base| match rule.scope {
-                Scope::Subtree => key.is_within(base),
-                Scope::Base => key == base,
-                Scope::Children => key.is_below(base),
-            });
-            in_scope
-                && (rule.reaches_log || !in_log)
-                && (!only_self || self.own == Some(uuid))
-                && rule.filter.as_ref().is_none_or(|f| f.matches(subject, schema))
+        let applies = |one: &(&'a Rule, bool)| {
+            self.speaks_at(one, key, uuid, in_log) && one.0.filter.as_ref().is_none_or(|f| f.matches(subject, schema))
         };
         Place { grants: self, rules: self.rules.iter().copied().filter(applies).map(|(r, _)| r).collect() }
     }

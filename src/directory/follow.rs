@@ -5,7 +5,9 @@
 //! has not changed between them, and it tells without any list of what was sent which entries the
 //! client holds: those that the search would have found there.
 
-use super::{Change, ChangeKind, Content, Directory, Error, Node, Scope, Search, Snapshot, Step, View, Visit};
+use super::{
+    Change, ChangeKind, Content, Directory, Error, Node, Scope, Search, Snapshot, Step, View, Visit, past::Past,
+};
 use crate::{
     access::{Grants, Right},
     dn::{Dn, DnKey},
@@ -129,9 +131,7 @@ fn looks_at(filter: &Filter, around: &dyn Fn(AttrId) -> bool) -> bool {
 struct Touched {
     /// The first record that gave it a name.
     named: Option<u64>,
-    /// It was added in this stretch.
-    born: bool,
-    /// One of its names, or of its superiors' names, is where the search looks.
+    /// Under one of the names that it had the search may have found it.
     near: bool,
     /// Its name when it was deleted.
     last: Option<DnKey>,
@@ -150,7 +150,7 @@ pub fn news(
 ) -> Vec<News> {
     let mut puts = Vec::new();
     let mut gone = Vec::new();
-    let mut touched = touched(changes, now, interest);
+    let mut touched = touched(changes, before.is_none(), now, interest, grants);
     if let Some(before) = before
         && (interest.looks_around(now) || interest.looks_around(before))
     {
@@ -172,7 +172,8 @@ pub fn news(
             (None, Some((state, node)), _) => {
                 gone.push((uuid, Some(state.dn_key_of(node)), Some(state.dn_text(node))));
             }
-            (None, None, None) if touched.near && !touched.born => gone.push((uuid, touched.last, None)),
+            // Added in this stretch or not: a client that was cut off may hold more than its cookie says.
+            (None, None, None) if touched.near => gone.push((uuid, touched.last, None)),
             (None, None, _) => {}
         }
     }
@@ -214,50 +215,68 @@ fn in_order(puts: Vec<Put>, gone: Vec<Lost>, before: Option<&Snapshot>) -> Vec<N
     news
 }
 
-fn touched(changes: &[(u64, Change)], now: &Snapshot, interest: &Interest) -> HashMap<Uuid, Touched> {
+/// `seeks_near` is whether it is of interest where an entry was.
+fn touched(
+    changes: &[(u64, Change)],
+    seeks_near: bool,
+    now: &Snapshot,
+    interest: &Interest,
+    grants: &Grants<'_>,
+) -> HashMap<Uuid, Touched> {
     let mut touched: HashMap<Uuid, Touched> = HashMap::new();
+    let mut past = Past::new(&interest.base);
+    let mut renamed = Vec::new();
     let key = |dn: &str| Dn::parse(dn).map(|dn| now.schema.dn_key(&dn)).unwrap_or_default();
+    let was_near = |uuid: Uuid, key: &DnKey, past: &Past<'_>| {
+        let found = |name: &DnKey| interest.covers(name) && grants.might_read(name, uuid);
+        seeks_near && (found(key) || past.of(key).iter().any(found))
+    };
     for (number, change) in changes {
         let name = key(&change.dn);
-        let mut near = interest.covers(&name);
-        let one = touched.entry(change.uuid).or_default();
         match &change.kind {
-            ChangeKind::Add => {
-                one.born = true;
-                one.named.get_or_insert(*number);
-            }
+            ChangeKind::Add => past.add(&name),
             ChangeKind::Rename { old_dn } => {
                 let old = key(old_dn);
-                one.named.get_or_insert(*number);
-                near |= interest.covers(&old);
-                // Everything below has a new name, too.
-                let below_is_near =
-                    [&old, &name].into_iter().any(|n| n.is_within(&interest.base) || interest.base.is_within(n));
-                for uuid in below(now, change.uuid) {
-                    touched.entry(uuid).or_default().near |= below_is_near;
-                }
+                let one = touched.entry(change.uuid).or_default();
+                one.near |= was_near(change.uuid, &old, &past);
+                past.rename(&old, &name);
+                renamed.push(change.uuid);
             }
-            ChangeKind::Delete => one.last = Some(name),
+            ChangeKind::Delete | ChangeKind::Modify(_) | ChangeKind::State { .. } => {}
+        }
+        let one = touched.entry(change.uuid).or_default();
+        one.near = one.near || was_near(change.uuid, &name, &past);
+        match &change.kind {
+            ChangeKind::Add | ChangeKind::Rename { .. } => drop(one.named.get_or_insert(*number)),
+            ChangeKind::Delete => {
+                past.delete(&name);
+                one.last = Some(name);
+            }
             ChangeKind::Modify(_) | ChangeKind::State { .. } => {}
         }
-        touched.entry(change.uuid).or_default().near |= near;
+    }
+    // Everything below has had other names, too; what has left since has a record of its own.
+    for node in below(now, &renamed) {
+        let one = touched.entry(node.entry.uuid).or_default();
+        one.near = one.near || was_near(node.entry.uuid, &now.dn_key_of(node), &past);
     }
     touched
 }
 
-/// The subordinates of an entry, to any depth.
-fn below(snapshot: &Snapshot, top: Uuid) -> impl Iterator<Item = Uuid> {
-    let mut open: Vec<_> = snapshot.by_uuid(top).map(|n| snapshot.children(n.id).collect()).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let node = loop {
-            let id = open.pop()?;
-            open.extend(snapshot.children(id));
-            if let Some(node) = snapshot.node(id) {
-                break node;
+/// The subordinates of these entries, to any depth, each once.
+fn below<'s>(snapshot: &'s Snapshot, tops: &[Uuid]) -> Vec<&'s Arc<Node>> {
+    let tops = tops.iter().filter_map(|uuid| snapshot.by_uuid(*uuid));
+    let mut open: Vec<_> = tops.map(|top| top.id).collect::<HashSet<_>>().into_iter().collect();
+    let (mut opened, mut all) = (HashSet::new(), HashMap::new());
+    while let Some(id) = open.pop() {
+        if opened.insert(id) {
+            for node in snapshot.children(id).filter_map(|id| snapshot.node(id)) {
+                open.push(node.id);
+                all.insert(node.id, node);
             }
-        };
-        Some(node.entry.uuid)
-    })
+        }
+    }
+    all.into_values().collect()
 }
 
 /// The entry that one change speaks of, to be shown to whoever waits for changes.

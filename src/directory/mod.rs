@@ -19,6 +19,7 @@ mod marks;
 mod member_url;
 mod modify;
 mod open;
+mod past;
 mod plan;
 mod record;
 mod references;
@@ -246,7 +247,8 @@ impl Directory {
         answer.await.map_err(|_| Error::Unavailable)?
     }
 
-    /// Journal records with numbers above `after`, at most `max`, in order.
+    /// Journal records with numbers above `after`, at most `max`, in order; fewer than there are if
+    /// they are large.
     pub async fn read_log(&self, after: u64, max: usize) -> Result<Vec<(u64, Change)>, Error> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::ReadLog { after, max, reply }).await?;

@@ -54,6 +54,12 @@ impl DnKey {
         self.0.len() > base.0.len() && self.is_within(base)
     }
 
+    /// What this name becomes when `from`, which it is within, is renamed to `to`.
+    pub fn moved(&self, from: &DnKey, to: &DnKey) -> Option<DnKey> {
+        let below = self.0.strip_suffix(from.0.as_slice())?;
+        Some(DnKey(below.iter().chain(&to.0).cloned().collect()))
+    }
+
     /// The key of the entry `rdn` below this name.
     pub fn child(&self, rdn: RdnKey) -> DnKey {
         DnKey(std::iter::once(rdn).chain(self.0.iter().cloned()).collect())

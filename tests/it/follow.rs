@@ -108,6 +108,8 @@ struct Copy {
     /// Where all entries are in it, the base: below it a superior must be there first.
     whole: Option<String>,
     entries: HashMap<Uuid, (String, Vec<u8>)>,
+    /// All that it has ever held.
+    ever: HashMap<Uuid, (String, Vec<u8>)>,
     seen: Arc<Snapshot>,
 }
 
@@ -120,9 +122,11 @@ impl Copy {
             interest,
             whole: (filter == "(objectClass=*)").then(|| base.to_owned()),
             entries: HashMap::new(),
+            ever: HashMap::new(),
             seen,
         };
         copy.entries = copy.truth(directory, &copy.seen);
+        copy.ever = copy.entries.clone();
         copy
     }
 
@@ -158,15 +162,22 @@ impl Copy {
         }
         self.seen = now;
         assert_eq!(self.entries, self.truth(directory, &self.seen));
+        self.ever.extend(self.entries.clone());
     }
 }
 
-/// What a client gets that comes back with a cookie: no state from before, only the journal.
-async fn resume(directory: &Directory, from: &Copy, base: &str, filter: &str) {
+/// What a client gets that comes back with a cookie: no state from before, only the journal. It may
+/// have been told of later states in part before it was cut off.
+async fn resume(
+    directory: &Directory,
+    from: &Copy,
+    held: &HashMap<Uuid, (String, Vec<u8>)>,
+    (base, filter): (&str, &str),
+) {
     let now = directory.read();
     let changes = directory.changes(from.seen.head, now.head).await.unwrap();
     let grants = directory.access.grants(&Identity::Anonymous);
-    let mut entries: BTreeMap<Uuid, (String, Vec<u8>)> = from.entries.clone().into_iter().collect();
+    let mut entries: BTreeMap<Uuid, (String, Vec<u8>)> = held.clone().into_iter().collect();
     for one in news(&changes, None, &now, &from.interest, &grants) {
         match one {
             News::Gone { uuid, .. } => drop(entries.remove(&uuid)),
@@ -210,9 +221,29 @@ async fn run(acts: Vec<Act>) {
         }
     }
     // Whoever looks around gets everything anew.
-    for (copy, (base, filter)) in origin.iter().zip(KINDS).filter(|(c, _)| !c.interest.looks_around(&c.seen)) {
-        resume(&directory, copy, base, filter).await;
+    for ((copy, later), kind) in origin.iter().zip(&copies).zip(KINDS) {
+        if !copy.interest.looks_around(&copy.seen) {
+            resume(&directory, copy, &copy.entries, kind).await;
+            resume(&directory, copy, &later.ever, kind).await;
+        }
     }
+}
+
+#[tokio::test]
+async fn what_left_with_its_superior_and_is_deleted_or_renamed_elsewhere_is_gone() {
+    let (directory, base) = (start(), dn(&[0]).to_string());
+    let submit = async |act: Act| directory.submit(&Identity::Server, op(&act).unwrap()).await.unwrap();
+    let suffix = vec![("objectClass".into(), values(&["domain"])), ("dc".into(), values(&["example"]))];
+    let suffix = Op::Add { dn: Dn::parse(SUFFIX).unwrap(), attrs: suffix };
+    directory.submit(&Identity::Server, suffix).await.unwrap();
+    for path in [&[0][..], &[1], &[0, 2], &[0, 2, 0], &[0, 2, 1], &[0, 2, 1, 0], &[0, 2, 2]] {
+        submit(Act::Add(path.to_vec(), 0)).await;
+    }
+    let copy = Copy::new(&directory, &base, "(objectClass=*)");
+    submit(Act::Move(vec![0, 2], 2, Some(vec![1]))).await;
+    submit(Act::Delete(vec![1, 2, 0])).await;
+    submit(Act::Move(vec![1, 2, 1], 0, Some(vec![1]))).await;
+    resume(&directory, &copy, &copy.entries, (&base, "(objectClass=*)")).await;
 }
 
 proptest! {
