@@ -100,6 +100,11 @@ pub struct Limits {
     pub standing_searches: usize,
     /// Journal records that an export target reads at a time.
     pub journal_page: usize,
+    /// Bytes of journal records that are read at a time; one record at the least.
+    pub journal_page_bytes: usize,
+    /// Bytes of values that one journal record keeps. Of a change with more of them it keeps none,
+    /// only which entry and which attributes: part of a change could not be told from all of it.
+    pub journal_record_bytes: usize,
     /// Journal records that are kept though every target has passed them: what `cn=changelog`
     /// shows, and how far behind a consumer may come back.
     pub journal_keep: u64,
@@ -147,6 +152,8 @@ impl Default for Limits {
             shutdown_secs: 10,
             standing_searches: 8,
             journal_page: 512,
+            journal_page_bytes: 4 << 20,
+            journal_record_bytes: 64 << 10,
             journal_keep: 10_000,
         }
     }

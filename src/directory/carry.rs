@@ -194,7 +194,7 @@ impl<'a> Work<'a> {
                 self.group.put(RecordKey::Entry(node.entry.uuid), record);
                 let before = self.snapshot.by_uuid(node.entry.uuid).map(Arc::as_ref);
                 let content = Content::of_put(before, &node, &self.snapshot.schema);
-                self.log(Change { content, ..change });
+                self.log(Change { content: content.within(self.options.limits.journal_record_bytes), ..change });
                 self.snapshot.put(node);
             }
             Effect::Remove { node, change } => {

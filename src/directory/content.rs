@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
-    /// The record is of a release that kept no values.
+    /// The record is of a release that kept no values, or the values are more than a record keeps.
     #[default]
     Unrecorded,
     /// A new entry: its attribute list in wire form.
@@ -41,6 +41,17 @@ impl Content {
             }
             Some(before) => Content::Modifications(modifications(&before.entry, &after.entry, schema)),
         }
+    }
+
+    /// Without the values if there are more bytes of them: all or none, since part of a change would
+    /// be another change.
+    pub(super) fn within(self, most: usize) -> Self {
+        let bytes = match &self {
+            Content::Entry { attributes } => attributes.len(),
+            Content::Modifications(list) => list.iter().flat_map(|(.., values)| values).map(Vec::len).sum(),
+            Content::Rename { .. } | Content::Delete | Content::Unrecorded => 0,
+        };
+        if bytes > most { Content::Unrecorded } else { self }
     }
 }
 

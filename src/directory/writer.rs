@@ -128,13 +128,25 @@ impl<D: Disk> Writer<D> {
         turn
     }
 
+    /// At least one record, if there is any, and no more than fit into the bytes of a page.
     fn read_log(&self, after: u64, max: usize) -> Result<Vec<(u64, Change)>, Error> {
-        let records = self.disk.read_log(after, max)?;
-        let decode = |(number, bytes): (u64, Vec<u8>)| match Change::decode(&bytes) {
-            Some(change) => Ok((number, change)),
-            None => Err(Error::Internal(format!("journal record {number} was written by a later release"))),
-        };
-        records.into_iter().map(decode).collect()
+        let limits = &self.options.limits;
+        // As many at a time as a page has room for if all of them are large.
+        let stride = (limits.journal_page_bytes / limits.journal_record_bytes.max(1)).max(1);
+        let (mut changes, mut bytes, mut read) = (Vec::new(), 0usize, after);
+        while changes.len() < max && bytes < limits.journal_page_bytes.max(1) {
+            let records = self.disk.read_log(read, stride.min(max - changes.len()))?;
+            let Some((last, _)) = records.last() else { break };
+            read = *last;
+            for (number, record) in records {
+                bytes += record.len();
+                let change = Change::decode(&record).ok_or_else(|| {
+                    Error::Internal(format!("journal record {number} was written by a later release"))
+                })?;
+                changes.push((number, change));
+            }
+        }
+        Ok(changes)
     }
 
     /// Removes journal records that every target has passed, a few at a time.
