@@ -25,7 +25,7 @@ pub struct Interest {
     dn: Dn,
     base: DnKey,
     scope: Scope,
-    filter: Filter,
+    filter: Arc<Filter>,
 }
 
 /// What became of one entry, from one state to a later one.
@@ -39,7 +39,7 @@ pub enum News {
 }
 
 impl Interest {
-    pub fn new(base: &Dn, scope: Scope, filter: Filter, schema: &Schema) -> Self {
+    pub fn new(base: &Dn, scope: Scope, filter: Arc<Filter>, schema: &Schema) -> Self {
         Interest { dn: base.clone(), base: schema.dn_key(base), scope, filter }
     }
 
@@ -54,7 +54,7 @@ impl Interest {
 
     /// All that the search finds.
     fn all(&self, snapshot: &Arc<Snapshot>, grants: &Grants<'_>) -> Vec<Uuid> {
-        let (base, scope, filter) = (self.dn.clone(), self.scope, self.filter.clone());
+        let (base, scope, filter) = (self.dn.clone(), self.scope, Arc::clone(&self.filter));
         let search = Search { base, scope, filter, visit: Visit::default() };
         let Ok(mut hits) = search.begin(Arc::clone(snapshot), grants) else { return Vec::new() };
         let mut all = Vec::new();

@@ -21,7 +21,7 @@ pub enum Scope {
 pub struct Search {
     pub base: Dn,
     pub scope: Scope,
-    pub filter: Filter,
+    pub filter: Arc<Filter>,
     pub visit: Visit,
 }
 
@@ -52,7 +52,7 @@ pub struct Hits {
     base: EntryId,
     /// Where hits may stand: the base, and what aliases below it lead to.
     areas: Vec<(EntryId, Scope)>,
-    filter: Filter,
+    filter: Arc<Filter>,
     visit: Visit,
     source: Source,
     /// Referral objects that are still to be told.
@@ -175,6 +175,17 @@ impl Search {
 impl Hits {
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    /// The name of the base, where an alias led to it or not.
+    pub fn base(&self) -> Option<String> {
+        self.snapshot.node(self.base).map(|node| self.snapshot.dn_text(node))
+    }
+
+    /// Whether an alias stands where the search looks.
+    pub fn meets_aliases(&self) -> bool {
+        let mut aliases = self.snapshot.marked(Mark::Alias).filter(|id| *id != self.base);
+        aliases.any(|id| self.snapshot.node(id).is_some_and(|node| self.in_scope(node)))
     }
 
     /// Looks at one candidate.

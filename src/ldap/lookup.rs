@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub fn sole(directory: &Directory, snapshot: &Arc<Snapshot>, base: &Dn, filter: &Ast) -> Option<Arc<Node>> {
     let filter = Filter::bind(filter, &snapshot.schema);
     let grants = directory.access.grants(&Identity::Server);
-    let search = Search { base: base.clone(), scope: Scope::Subtree, filter, visit: Visit::default() };
+    let search =
+        Search { base: base.clone(), scope: Scope::Subtree, filter: Arc::new(filter), visit: Visit::default() };
     let mut hits = search.begin(Arc::clone(snapshot), &grants).ok()?;
     let mut only = None;
     loop {

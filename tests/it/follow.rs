@@ -117,7 +117,7 @@ impl Copy {
     fn new(directory: &Directory, base: &str, filter: &str) -> Self {
         let seen = directory.read();
         let bound = Filter::bind(&filter::parse(filter).unwrap(), &seen.schema);
-        let interest = Interest::new(&Dn::parse(base).unwrap(), Scope::Subtree, bound, &seen.schema);
+        let interest = Interest::new(&Dn::parse(base).unwrap(), Scope::Subtree, Arc::new(bound), &seen.schema);
         let mut copy = Copy {
             interest,
             whole: (filter == "(objectClass=*)").then(|| base.to_owned()),

@@ -136,8 +136,12 @@ fn number(dn: &str) -> Option<u8> {
 fn by_plan(snapshot: &Arc<Snapshot>, directory: &Directory, text: &str) -> BTreeSet<u8> {
     let filter = Filter::bind(&filter::parse(text).unwrap(), &snapshot.schema);
     let grants = directory.access.grants(&Identity::Anonymous);
-    let search =
-        Search { base: Dn::parse(SUFFIX).unwrap(), scope: Scope::Subordinates, filter, visit: Visit::default() };
+    let search = Search {
+        base: Dn::parse(SUFFIX).unwrap(),
+        scope: Scope::Subordinates,
+        filter: filter.into(),
+        visit: Visit::default(),
+    };
     let mut hits = search.begin(Arc::clone(snapshot), &grants).unwrap();
     let mut found = BTreeSet::new();
     loop {

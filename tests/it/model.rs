@@ -218,8 +218,12 @@ fn searches_agree(directory: &Directory) {
             .filter(|node| filter.matches(&directory::View::unrestricted(&snapshot, node), &snapshot.schema))
             .map(|node| snapshot.dn_text(node))
             .collect();
-        let search =
-            Search { base: Dn::parse(SUFFIX).unwrap(), scope: Scope::Subtree, filter, visit: Visit::default() };
+        let search = Search {
+            base: Dn::parse(SUFFIX).unwrap(),
+            scope: Scope::Subtree,
+            filter: filter.into(),
+            visit: Visit::default(),
+        };
         let mut hits = search.begin(Arc::clone(&snapshot), &grants).unwrap();
         let mut by_plan = BTreeSet::new();
         loop {

@@ -14,9 +14,10 @@ pub use sync::SyncRequest;
 
 use super::{
     Call, Done,
-    search::{End, Limits, Turn, below_root},
+    search::{End, Limits, Turn, assert_base, below_root},
 };
 use crate::{
+    access::Identity,
     directory::{Change, Error, Hits, Interest, Node, Scope, Search, Snapshot, Step, View, Visit},
     dn::Dn,
     entry::ber,
@@ -28,6 +29,7 @@ use crate::{
         reply,
         result::{self, Code, LdapResult},
     },
+    lifecycle::{self, Account},
 };
 use std::sync::Arc;
 
@@ -46,8 +48,8 @@ pub async fn search(call: &Call, request: SearchRequest) -> Done {
     let mut feed = Feed { call, selection: Selection::default(), out: Vec::new(), scratch: Vec::new(), sent: 0 };
     let ended = match (&call.controls.sync, &call.controls.persistent) {
         (Some(_), Some(_)) => Err(Stop::With(result::result(Code::UnwillingToPerform, "one feed at a time"))),
-        (Some(asked), None) => sync::run(&mut feed, asked, &request).await,
-        (None, Some(asked)) => persistent::run(&mut feed, *asked, &request).await,
+        (Some(asked), None) => sync::run(&mut feed, asked, request).await,
+        (None, Some(asked)) => persistent::run(&mut feed, *asked, request).await,
         (None, None) => Err(Stop::With(result::success())),
     };
     feed.flush();
@@ -58,6 +60,10 @@ pub async fn search(call: &Call, request: SearchRequest) -> Done {
     };
     Done { entries: feed.sent, ..call.answer_with(Kind::Search, result, controls, name) }
 }
+
+/// Bits of derefAliases (RFC 4511 section 4.5.1.3).
+const DEREF_BELOW: i64 = 1;
+const DEREF_BASE: i64 = 2;
 
 /// Why a feed ends before its time.
 enum Stop {
@@ -70,6 +76,10 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Stop::With(result::of(&error))
     }
+}
+
+fn refused(text: &str) -> Stop {
+    Stop::With(result::result(Code::UnwillingToPerform, text))
 }
 
 /// What goes to the client of one feed.
@@ -92,13 +102,7 @@ impl Feed<'_> {
     /// Reads the request as a search of the tree.
     fn begin(&mut self, request: &SearchRequest, snapshot: &Arc<Snapshot>) -> Result<Wanted, Stop> {
         let call = self.call;
-        let controls = &call.controls;
-        if controls.paged.is_some() || controls.sort.is_some() || controls.vlv.is_some() {
-            return Err(Stop::With(result::result(
-                Code::UnwillingToPerform,
-                "a feed is neither sorted nor sent in pages",
-            )));
-        }
+        self.require_plain(request)?;
         let schema = &snapshot.schema;
         self.select(request, snapshot);
         let Some(scope) = convert::scope(request.scope) else {
@@ -106,18 +110,60 @@ impl Feed<'_> {
         };
         let base = Dn::parse(&request.base).map_err(Error::from)?;
         if base.is_root() && scope == Scope::Base {
-            return Err(Stop::With(result::result(Code::UnwillingToPerform, "the root DSE has no feed")));
+            return Err(refused("the root DSE has no feed"));
         }
         let (base, scope) = below_root(base, scope, snapshot);
-        let filter = Filter::bind(&request.filter, schema);
-        let interest = Arc::new(Interest::new(&base, scope, filter.clone(), schema));
+        assert_base(call, snapshot, &base)?;
+        let filter = Arc::new(Filter::bind(&request.filter, schema));
         let grants = call.shared.options.directory.access.grants(&call.identity);
-        let hits = Search { base, scope, filter, visit: Visit::default() }.begin(Arc::clone(snapshot), &grants)?;
+        let visit = Visit { deref_base: request.deref & DEREF_BASE != 0, ..Visit::default() };
+        let search = Search { base: base.clone(), scope, filter: Arc::clone(&filter), visit };
+        let hits = search.begin(Arc::clone(snapshot), &grants)?;
+        // A persistent search below which there are none may ask for it: JNDI does so by default.
+        if request.deref & DEREF_BELOW != 0 && hits.meets_aliases() {
+            return Err(refused("a feed does not follow the aliases below its base"));
+        }
+        let base = match hits.base().filter(|_| visit.deref_base) {
+            Some(name) => Dn::parse(&name).map_err(Error::from)?,
+            None => base,
+        };
+        let interest = Arc::new(Interest::new(&base, scope, filter, schema));
         Ok(Wanted { hits, interest, limits: Limits::new(call, request) })
+    }
+
+    /// Refuses what a feed cannot keep to for as long as it lasts.
+    fn require_plain(&self, request: &SearchRequest) -> Result<(), Stop> {
+        let controls = &self.call.controls;
+        if controls.paged.is_some() || controls.sort.is_some() || controls.vlv.is_some() {
+            return Err(refused("a feed is neither sorted nor sent in pages"));
+        }
+        if controls.deref.is_some() {
+            return Err(refused("a feed does not follow the entries that others name"));
+        }
+        if controls.subentries.is_some() {
+            return Err(refused("a feed tells of all entries, subentries or not"));
+        }
+        let is_sync = controls.sync.is_some();
+        match request.deref {
+            0 | DEREF_BASE => Ok(()),
+            // slapd answers the same.
+            DEREF_BELOW | 3 if is_sync => Err(Stop::With(result::result(
+                Code::ProtocolError,
+                "content synchronisation does not follow aliases: derefAliases is never or finding",
+            ))),
+            DEREF_BELOW | 3 => Ok(()),
+            _ => Err(Stop::With(result::result(
+                Code::ProtocolError,
+                "derefAliases is not one of never, searching, finding, always",
+            ))),
+        }
     }
 
     fn select(&mut self, request: &SearchRequest, snapshot: &Snapshot) {
         self.selection = Selection::new(&request.attrs, request.types_only, &snapshot.schema).of_own_content();
+        if let Some(values) = &self.call.controls.matched_values {
+            self.selection.keep_values(values, &snapshot.schema);
+        }
     }
 
     /// Sends what is there now; `mark` makes the controls of each entry.
@@ -210,6 +256,7 @@ impl Feed<'_> {
 
     /// From here on the search waits for changes, and takes nobody's place.
     fn stand(&self) -> Result<standing::Guard, Stop> {
+        self.require_account(&self.call.shared.options.directory.read())?;
         let limit = self.call.shared.options.limits.standing_searches;
         standing::enter(self.call, limit).ok_or_else(|| {
             Stop::With(result::result(
@@ -227,6 +274,19 @@ impl Feed<'_> {
         Ok((now, changes))
     }
 
+    /// Nothing more is told to someone who could not log in any more.
+    fn require_account(&self, now: &Snapshot) -> Result<(), Stop> {
+        let Identity::Entry { uuid, .. } = &*self.call.identity else { return Ok(()) };
+        let axes = match now.by_uuid(*uuid) {
+            Some(node) => node.entry.operational.axes.as_ref(),
+            None => return Err(shut("the entry of the identity that follows is deleted")),
+        };
+        match axes.map(lifecycle::account) {
+            Some(Account::Closed(_)) => Err(shut("the account of the identity that follows is closed")),
+            Some(Account::Usable) | None => Ok(()),
+        }
+    }
+
     /// Waits for a state after this one.
     async fn later_than(&mut self, head_seen: u64) -> Result<Arc<Snapshot>, Stop> {
         self.flush();
@@ -238,6 +298,7 @@ impl Feed<'_> {
             self.interrupted()?;
             let now = directory.read();
             if now.head > head_seen {
+                self.require_account(&now)?;
                 return Ok(now);
             }
             tokio::select! {
@@ -248,6 +309,10 @@ impl Feed<'_> {
             }
         }
     }
+}
+
+fn shut(text: &str) -> Stop {
+    Stop::With(result::result(Code::InsufficientAccessRights, text))
 }
 
 /// The journal does not reach back to what the client has seen.

@@ -28,22 +28,25 @@ pub struct PersistentSearch {
 pub(super) async fn run(
     feed: &mut Feed<'_>,
     asked: PersistentSearch,
-    request: &SearchRequest,
+    request: SearchRequest,
 ) -> Result<Vec<Control>, Stop> {
     let directory = &feed.call.shared.options.directory;
     let mut seen = directory.read();
     if let Some(scope) = convert::scope(request.scope) {
         let base = Dn::parse(&request.base).map_err(Error::from)?;
         let filter = Filter::bind(&request.filter, &seen.schema);
-        if let Some(log) = log::asked(feed.call, request, &seen, (&base, scope), &filter).await? {
-            return follow_log(feed, asked, request, log).await;
+        if let Some(log) = log::asked(feed.call, &request, &seen, (&base, scope), &filter).await? {
+            feed.require_plain(&request)?;
+            return follow_log(feed, asked, &request, log).await;
         }
     }
-    let wanted = feed.begin(request, &seen)?;
+    let wanted = feed.begin(&request, &seen)?;
+    drop(request);
     let interest = Arc::clone(&wanted.interest);
     let _guard = feed.stand()?;
-    if !asked.changes_only {
-        feed.send_all(wanted, |_| Vec::new()).await?;
+    match asked.changes_only {
+        true => drop(wanted),
+        false => feed.send_all(wanted, |_| Vec::new()).await?,
     }
     loop {
         let (now, changes) = feed.next_state(&seen).await?;

@@ -31,14 +31,16 @@ const DELETES: usize = 512;
 pub(super) async fn run(
     feed: &mut Feed<'_>,
     asked: &SyncRequest,
-    request: &SearchRequest,
+    request: SearchRequest,
 ) -> Result<Vec<Control>, Stop> {
     let directory = &feed.call.shared.options.directory;
     let snapshot = directory.read();
     let store = snapshot.store_id;
     let held = asked.cookie.as_ref().map(|bytes| Cookie::parse(bytes, store));
     let client = Client { cookie: held.unwrap_or_default(), store };
-    let wanted = feed.begin(request, &snapshot)?;
+    let wanted = feed.begin(&request, &snapshot)?;
+    // It may wait for long from here, and needs no more of it.
+    drop(request);
     let interest = Arc::clone(&wanted.interest);
     let since = match &asked.cookie {
         None => None,
@@ -57,7 +59,10 @@ pub(super) async fn run(
     };
     let deletes_told = since.is_some();
     match since {
-        Some(changes) => send_changes(feed, &interest, changes, &snapshot).await?,
+        Some(changes) => {
+            drop(wanted);
+            send_changes(feed, &interest, changes, &snapshot).await?;
+        }
         None => {
             feed.send_all(wanted, |node| vec![wire::sync_state(State::Add, node.entry.uuid, None)]).await?;
         }
@@ -97,14 +102,18 @@ async fn changes_since(
     if point.number == now.head {
         return Ok((point.time == now.head_time).then(Vec::new));
     }
-    let read = match directory.changes(point.number.saturating_sub(1), now.head).await {
+    // The record of the point itself must be the one that the client has seen, before more is read.
+    let seen = match directory.changes(point.number.saturating_sub(1), point.number).await {
         Err(Error::Store(crate::store::Error::Trimmed { .. })) => return Ok(None),
         read => read.map_err(left_behind)?,
     };
-    // The record of the point itself must be the one that the client has seen.
-    let mut changes = read.into_iter();
-    let seen = changes.next().is_some_and(|(n, change)| n == point.number && change.time == point.time);
-    Ok(seen.then(|| changes.collect()))
+    if !seen.first().is_some_and(|(n, change)| *n == point.number && change.time == point.time) {
+        return Ok(None);
+    }
+    match directory.changes(point.number, now.head).await {
+        Err(Error::Store(crate::store::Error::Trimmed { .. })) => Ok(None),
+        read => read.map(Some).map_err(left_behind),
+    }
 }
 
 /// The refresh of a client that holds an earlier state.

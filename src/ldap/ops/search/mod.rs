@@ -91,7 +91,7 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
             return log.send(call, &delivery, sent).await;
         }
         Some(log) => log.collect(call).await?,
-        None => supply(call, &snapshot, Search { base, scope, filter, visit })?,
+        None => supply(call, &snapshot, Search { base, scope, filter: Arc::new(filter), visit })?,
     };
     let mut answers = Vec::new();
     let order = match controls.sort.as_ref().map(|keys| sort::Order::new(keys, &snapshot.schema)) {
@@ -172,7 +172,7 @@ fn visit(call: &Call, request: &SearchRequest) -> Option<Visit> {
 }
 
 /// The assertion of a search is about its base (RFC 4528 section 3).
-fn assert_base(call: &Call, snapshot: &Snapshot, base: &Dn) -> Result<(), Error> {
+pub(super) fn assert_base(call: &Call, snapshot: &Snapshot, base: &Dn) -> Result<(), Error> {
     let Some(ast) = &call.controls.assertion else { return Ok(()) };
     let grants = call.shared.options.directory.access.grants(&call.identity);
     let key = snapshot.schema.dn_key(base);
