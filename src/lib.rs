@@ -87,6 +87,9 @@
 //!   no part in it. A follower keeps the snapshot that its client has seen: what the search finds
 //!   there is what the client holds, so nothing is kept of what was sent. A cookie is the number and
 //!   the time of a journal record ([`directory::Csn`]), and good only while that record is kept.
+//!   Who comes back with one is told of every entry that may have stood where the search looks at any
+//!   time since (`directory/past` knows the names that came of a superior's rename), as far as their
+//!   rights reach there: a client that was cut off may hold more than its cookie says.
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.
