@@ -46,24 +46,17 @@ impl Snapshot {
         self.marks.range((mark, EntryId::LOWEST)..).take_while(move |(m, _)| *m == mark).map(|(_, id)| *id)
     }
 
-    /// The referral object of this name or above it.
-    fn referral_above(&self, key: &DnKey) -> Option<&Arc<Node>> {
-        self.marked(Mark::Referral).next()?;
-        let mut at = self.nearest(key);
-        let mut found = None;
-        while let Some(node) = at {
-            if self.is_marked(node.id, Mark::Referral) {
-                found = Some(node);
-            }
-            at = node.parent.and_then(|p| self.node(p));
-        }
-        found
+    /// The highest entry of a kind that the name passes, itself included.
+    fn highest(&self, mark: Mark, key: &DnKey) -> Option<&Arc<Node>> {
+        self.marked(mark).next()?;
+        let up = |node: &&Arc<Node>| node.parent.and_then(|p| self.node(p));
+        std::iter::successors(self.nearest(key), up).filter(|node| self.is_marked(node.id, mark)).last()
     }
 
     /// Refuses with a referral if the name is another server's.
     /// To those without any right to the referral object it is not there.
     pub fn require_here(&self, dn: &Dn, key: &DnKey, scope: UriScope, grants: &Grants<'_>) -> Result<(), Error> {
-        let Some(node) = self.referral_above(key) else { return Ok(()) };
+        let Some(node) = self.highest(Mark::Referral, key) else { return Ok(()) };
         let view = View::unrestricted(self, node);
         if grants.at(&self.dn_key_of(node), node.entry.uuid, &view, &self.schema).is_blind() {
             return Err(Error::NoSuchObject { matched: None });
@@ -86,11 +79,11 @@ impl Snapshot {
         let mut key = key.clone();
         let mut last = None;
         for _ in 0..ALIAS_HOPS {
-            match self.first_alias(&key) {
+            match self.highest(Mark::Alias, &key) {
                 None => return Ok(key),
                 Some(alias) => key = self.behind(alias, &key, grants)?,
             }
-            last = self.first_alias(&key);
+            last = self.highest(Mark::Alias, &key);
         }
         Err(self.alias_problem("the aliases lead in a circle", last, grants))
     }
@@ -98,20 +91,6 @@ impl Snapshot {
     /// Names the alias at fault, to who may read it (RFC 4511 section 4.1.9).
     fn alias_problem(&self, reason: &'static str, alias: Option<&Arc<Node>>, grants: &Grants<'_>) -> Error {
         Error::Alias { reason, matched: alias.filter(|n| self.may_read(n, grants)).map(|n| self.dn_text(n)) }
-    }
-
-    /// The highest alias that the name passes.
-    fn first_alias(&self, key: &DnKey) -> Option<&Arc<Node>> {
-        self.marked(Mark::Alias).next()?;
-        let mut at = self.nearest(key);
-        let mut found = None;
-        while let Some(node) = at {
-            if self.is_marked(node.id, Mark::Alias) {
-                found = Some(node);
-            }
-            at = node.parent.and_then(|p| self.node(p));
-        }
-        found
     }
 
     /// The name with the alias in it replaced by what it stands for.
@@ -126,7 +105,7 @@ impl Snapshot {
         // A missing target is the alias's fault, a missing name below it the client's.
         match self.find(&target) {
             Some(_) => Ok(whole),
-            None if self.first_alias(&target).is_some() => Ok(whole),
+            None if self.highest(Mark::Alias, &target).is_some() => Ok(whole),
             None => Err(problem()),
         }
     }

@@ -149,6 +149,12 @@ pub fn require_bounded(call: &Call, request: &Request) -> Result<(), LdapResult>
             return refuse("the filter has more assertions than the server takes");
         }
     }
+    if call.controls.sort.as_ref().is_some_and(|keys| keys.len() > limits.sort_keys) {
+        return refuse("more sort keys than the server takes");
+    }
+    if call.controls.deref.as_ref().is_some_and(|list| list.len() > limits.dereferences) {
+        return refuse("more attributes to dereference than the server takes");
+    }
     let shown = [&call.controls.pre_read, &call.controls.post_read].into_iter().flatten().map(Vec::len);
     let dereferenced = call.controls.deref.iter().flatten().map(|d| d.wanted.len());
     let searched = match request {

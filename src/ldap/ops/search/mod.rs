@@ -17,6 +17,7 @@ use crate::{
     dn::Dn,
     filter::Filter,
     ldap::{
+        controls::Controls,
         convert,
         message::{Control, Kind, SearchRequest},
         result::{self, Code, LdapResult},
@@ -59,18 +60,8 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         return refuse(Code::ProtocolError, "derefAliases is not one of never, searching, finding, always");
     };
     let controls = &call.controls;
-    if controls.paged.is_some() && controls.vlv.is_some() {
-        return refuse(Code::UnwillingToPerform, "pages and a list view of one search exclude each other");
-    }
-    if controls.vlv.is_some() && controls.sort.is_none() {
-        return refuse(Code::SortControlMissing, "a list view needs a sorted list");
-    }
-    let most = &call.shared.options.limits;
-    if controls.sort.as_ref().is_some_and(|keys| keys.len() > most.sort_keys) {
-        return refuse(Code::AdminLimitExceeded, "more sort keys than the server takes");
-    }
-    if controls.deref.as_ref().is_some_and(|list| list.len() > most.dereferences) {
-        return refuse(Code::AdminLimitExceeded, "more attributes to dereference than the server takes");
+    if let Some(refused) = contradiction(controls) {
+        return Ok(Some(refused.into()));
     }
     let snapshot = call.shared.options.directory.read();
     let base = Dn::parse(&request.base)?;
@@ -86,13 +77,36 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         true => None,
         false => log::asked(call, request, &snapshot, (&base, scope), &filter).await?,
     };
-    let mut source = match log {
+    let source = match log {
         Some(log) if controls.paged.is_none() && controls.sort.is_none() => {
             return log.send(call, &delivery, sent).await;
         }
         Some(log) => log.collect(call).await?,
         None => supply(call, &snapshot, Search { base, scope, filter: Arc::new(filter), visit })?,
     };
+    present(call, request, source, delivery, sent).await
+}
+
+/// What cannot be had together.
+fn contradiction(controls: &Controls) -> Option<LdapResult> {
+    let (code, text) = match (&controls.paged, &controls.vlv, &controls.sort) {
+        (Some(_), Some(_), _) => (Code::UnwillingToPerform, "pages and a list view of one search exclude each other"),
+        (None, Some(_), None) => (Code::SortControlMissing, "a list view needs a sorted list"),
+        _ => return None,
+    };
+    Some(result::result(code, text))
+}
+
+/// Sends what is supplied in the order and the portion that the controls ask for.
+async fn present(
+    call: &Call,
+    request: &SearchRequest,
+    mut source: Source,
+    delivery: Delivery,
+    sent: &mut usize,
+) -> Result<Option<Ended>, Error> {
+    let controls = &call.controls;
+    let snapshot = Arc::clone(source.snapshot());
     let mut answers = Vec::new();
     let order = match controls.sort.as_ref().map(|keys| sort::Order::new(keys, &snapshot.schema)) {
         None => None,
