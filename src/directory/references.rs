@@ -75,6 +75,7 @@ const ATTRIBUTES: &[&str] = &[
     "roleOccupant",
     "documentAuthor",
     "associatedName",
+    "aliasedObjectName",
     "eduPersonOrgDN",
     "eduPersonOrgUnitDN",
     "eduPersonPrimaryOrgUnitDN",

@@ -451,6 +451,17 @@ def test_aliases(server, maze):
     assert dns(maze, "always").ok().dns == sorted([maze, real, shown, f"uid=inside,{real}"])
 
 
+def test_aliases_follow_what_they_stand_for(server, maze):
+    shown, real = f"ou=shown,{maze}", f"ou=real,{maze}"
+    server.tool("ldapmodrdn", "-r", "-s", shown, real, "ou=moved").ok()
+    found = server.search("(objectClass=*)", "1.1", base=f"cn=short,{shown}", scope="base", flags=("-a", "find"))
+    assert found.ok().dns == [f"ou=moved,{shown}"]
+    # What is gone takes no alias with it: that one leads nowhere.
+    server.tool("ldapdelete", "-e", "!1.2.840.113556.1.4.805", f"ou=moved,{shown}").ok()
+    assert server.search("(objectClass=*)", base=f"cn=short,{shown}", scope="base", flags=("-a", "find")).code == 33
+    assert server.search("(objectClass=alias)", "1.1", base=f"cn=short,{shown}", scope="base").ok().dns
+
+
 def test_an_alias_has_nothing_below(server, maze):
     server.add(person("below", f"cn=short,ou=shown,{maze}")).refused(33)
 
