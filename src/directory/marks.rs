@@ -32,8 +32,13 @@ impl Mark {
     pub fn of(entry: &Entry, schema: &Schema) -> Option<Mark> {
         let known = &schema.known;
         let marks = [(known.alias, Mark::Alias), (known.referral, Mark::Referral), (known.subentry, Mark::Subentry)];
+        let classes = entry.values(known.object_class).filter_map(|v| schema.class_id(std::str::from_utf8(v).ok()?));
         // The structural class alone would miss a subclass.
-        marks.into_iter().find(|(class, _)| entry.has_class(*class, schema)).map(|(_, mark)| mark)
+        let mark = |class| {
+            let is = |kind| class == kind || schema.class(class).superclasses.contains(&kind);
+            marks.into_iter().find(|(kind, _)| is(*kind)).map(|(_, mark)| mark)
+        };
+        classes.filter_map(mark).min()
     }
 }
 

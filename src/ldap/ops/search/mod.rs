@@ -73,11 +73,11 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         return pages::go_on(call, request, paged, delivery, sent).await;
     }
     let filter = Filter::bind(&request.filter, &snapshot.schema);
-    let log = match made_up::is_asked(&snapshot, &base, scope) {
-        true => None,
-        false => log::asked(call, request, &snapshot, (&base, scope), &filter).await?,
-    };
-    let source = match log {
+    if made_up::is_asked(&snapshot, &base, scope) {
+        let found = made_up::found(call, &snapshot, &Search { base, scope, filter: Arc::new(filter), visit })?;
+        return present(call, request, Source::list(snapshot, found), delivery, sent).await;
+    }
+    let source = match log::asked(call, request, &snapshot, (&base, scope), &filter).await? {
         Some(log) if controls.paged.is_none() && controls.sort.is_none() => {
             return log.send(call, &delivery, sent).await;
         }
@@ -148,11 +148,8 @@ async fn present(
     })
 }
 
-/// Where the entries of a search come from.
+/// The entries of the tree that a search finds.
 fn supply(call: &Call, snapshot: &Arc<Snapshot>, search: Search) -> Result<Source, Error> {
-    if made_up::is_asked(snapshot, &search.base, search.scope) {
-        return Ok(Source::list(Arc::clone(snapshot), made_up::found(call, snapshot, &search)?));
-    }
     let (base, scope) = below_root(search.base, search.scope, snapshot);
     assert_base(call, snapshot, &base)?;
     let grants = call.shared.options.directory.access.grants(&call.identity);
