@@ -18,6 +18,12 @@ pub const HASH_COST: HashCost =
 /// Bytes of a PROXY header behind its fixed part; balancers send some dozens.
 pub const PROXY_HEADER: usize = 4096;
 
+/// Depth of a filter document.
+pub const QUERY_DEPTH: usize = 64;
+
+/// Bytes that one regular expression of a filter document may take once it is compiled.
+pub const QUERY_REGEX_BYTES: usize = 256 << 10;
+
 /// Bounds; each can be set under `limits:` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]

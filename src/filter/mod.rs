@@ -8,6 +8,7 @@ mod bind;
 mod eval;
 mod parse;
 mod plain;
+pub mod query;
 mod value;
 
 pub use eval::{Subject, Truth};
