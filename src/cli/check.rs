@@ -7,7 +7,11 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let built = settings.build()?;
     let attributes = built.schema.attributes().count();
     let classes = built.schema.classes().count();
-    let rules = built.schema.class_rules().count();
+    let rules = built.schema.rules();
+    for note in &rules.notes {
+        say(&format!("note: {note}"))?;
+    }
+    let rules = rules.classes().len();
     say(&format!(
         "{}: ok; {attributes} attribute types, {classes} object classes, rules for {rules} of them, {} targets ({} enabled)",
         settings.origin.display(),

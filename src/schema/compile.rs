@@ -6,16 +6,20 @@
 use super::{
     AttrId, Attribute, Class, ClassId, Known, Schema,
     attribute::Own,
+    define,
     fault::{Error, Fault},
     load::{AttributeDef, ClassDef, LdapFile, Sources, yaml},
     matching::{self, Rule},
-    names, rules,
+    names,
+    rules::Rules,
     syntax::{self, Syntax},
 };
+use arc_swap::ArcSwap;
 use smol_str::SmolStr;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 impl Schema {
@@ -26,9 +30,30 @@ impl Schema {
             compiler.attributes.extend(file.attributes.into_iter().map(|d| (path.clone(), d)));
             compiler.classes.extend(file.classes.into_iter().map(|d| (path.clone(), d)));
         }
+        let (defined, faults) = define::complete(&sources.classes, &mut compiler.attributes, &mut compiler.classes);
+        compiler.faults.extend(faults);
         let mut schema = compiler.schema()?;
-        schema.rules = rules::load(&schema, &sources.classes)?;
+        schema.ldap = sources.ldap.iter().map(|(_, text)| text.clone()).collect();
+        schema.defined = defined.definitions;
+        let rules = Rules::load(&schema, sources, defined.notes)?;
+        schema.rules.store(Arc::new(rules));
         Ok(schema)
+    }
+
+    /// Takes other class rules into use, all or none. Ids of attribute types and classes are all
+    /// over the server, so that what defines new ones waits for a restart.
+    pub fn reload_rules(&self, sources: &Sources) -> Result<Arc<Rules>, Error> {
+        let fresh = Schema::compile(sources)?;
+        if fresh.ldap != self.ldap {
+            return Err(Error::NeedsRestart("an LDAP schema file (ldap/*.yml) has changed".to_owned()));
+        }
+        if let Some(news) = fresh.defined.iter().find(|d| !self.defined.contains(d)) {
+            return Err(Error::NeedsRestart(news.to_string()));
+        }
+        let notes = fresh.rules().notes.clone();
+        let rules = Arc::new(Rules::load(self, sources, notes)?);
+        self.rules.store(Arc::clone(&rules));
+        Ok(rules)
     }
 }
 
@@ -41,7 +66,7 @@ struct Compiler {
 
 impl Compiler {
     fn fault(&mut self, file: &Path, place: impl Into<String>, reason: impl Into<String>) {
-        self.faults.push(Fault { file: file.to_owned(), place: place.into(), reason: reason.into() });
+        self.faults.push(Fault::whole(file, &place.into(), reason));
     }
 
     fn schema(mut self) -> Result<Schema, Error> {
@@ -55,9 +80,16 @@ impl Compiler {
         let classes = self.build_classes(&attribute_names, &class_names);
         let known = self.known(&attribute_names, &class_names);
         match known {
-            Some(known) if self.faults.is_empty() => {
-                Ok(Schema { attributes, attribute_names, classes, class_names, rules: HashMap::new(), known })
-            }
+            Some(known) if self.faults.is_empty() => Ok(Schema {
+                attributes,
+                attribute_names,
+                classes,
+                class_names,
+                rules: ArcSwap::default(),
+                ldap: Vec::new(),
+                defined: BTreeSet::new(),
+                known,
+            }),
             _ => Err(Error::Faults(self.faults)),
         }
     }

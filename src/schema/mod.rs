@@ -7,11 +7,13 @@
 mod attribute;
 mod class;
 mod compile;
+mod define;
 mod document;
 mod fault;
 mod load;
 mod matching;
 mod names;
+mod position;
 mod prepare;
 mod publish;
 mod rules;
@@ -20,23 +22,33 @@ mod validate;
 
 pub use attribute::{Attr, AttrDesc, AttrId, Attribute, Usage};
 pub use class::{Class, ClassId, Kind};
-pub use fault::Error;
+pub use fault::{Error, Fault as FileFault};
 pub use load::{LoadError, Sources};
 pub use matching::{Form, Normal, Rule, SubParts, rule};
-pub use rules::ClassRule;
+pub use rules::{ClassRule, Property, Rules, ValueType};
 pub use syntax::Syntax;
 pub use validate::{Checked, Fault, Scope, Violation, Violations};
 
+use arc_swap::ArcSwap;
+use define::Definition;
 use smol_str::SmolStr;
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-/// The compiled schema. Immutable; a reload makes a new one.
+/// The compiled schema. Immutable but for the class rules.
 pub struct Schema {
     attributes: Vec<Attribute>,
     attribute_names: HashMap<SmolStr, AttrId>,
     classes: Vec<Class>,
     class_names: HashMap<SmolStr, ClassId>,
-    rules: HashMap<ClassId, ClassRule>,
+    /// The one part that is exchanged while the server runs.
+    rules: ArcSwap<Rules>,
+    /// The texts of the LDAP files, and what the rule files defined beyond them: a reload of the
+    /// rules may change neither.
+    ldap: Vec<String>,
+    defined: BTreeSet<Definition>,
     /// The attributes that the code itself speaks of.
     pub known: Known,
 }
@@ -98,8 +110,9 @@ impl Schema {
         self.classes.iter()
     }
 
-    pub fn class_rules(&self) -> impl Iterator<Item = &ClassRule> {
-        self.rules.values()
+    /// The class rules as they stand; a reload does not touch those that somebody holds.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
     }
 
     /// An attribute type by short name or OID, without options.

@@ -215,11 +215,6 @@ fn broken_files_name_file_path_and_reason() {
         ),
         (
             "classes: []",
-            Some(("supannPerson.yml", "type: object\nproperties: {supannBirthName: {type: string}}")),
-            &["supannBirthName", "not an attribute type"],
-        ),
-        (
-            "classes: []",
             Some(("supannPerson.yml", "type: object\nproperties: {supannCivilite: {type: string, pattern: '('}}")),
             &["x/supannPerson.yml", "pattern"],
         ),
@@ -228,7 +223,6 @@ fn broken_files_name_file_path_and_reason() {
             Some(("supannPerson.yml", "type: object\nrequired: [supannCivilite]")),
             &["required.supannCivilite", "declared"],
         ),
-        ("classes: []", Some(("nope.yml", "type: object")), &["x/nope.yml", "not an object class"]),
     ] {
         let text = refused(ldap, class);
         for needle in needles {
@@ -257,4 +251,85 @@ fn sesame_rules_on_presence_and_case() {
         faults(&[("supannCivilite", &["Dr"]), ("supannEtablissement", &["x"]), ("supannEmpId", &["1", "2"])]),
         ["supannCivilite/pattern", "supannEmpId/type"]
     );
+}
+
+#[test]
+fn rule_files_define_what_the_schema_lacks() {
+    let mut sources = Sources::shipped();
+    let rules = "type: object\nproperties:\n  supannBirthName: {type: string}\n  cousins: {type: array}\n  age: {type: integer}\n  extra: {type: object}\n  sn: {type: string}\n";
+    sources.classes.push((PathBuf::from("x/supann.yml"), rules.to_owned()));
+    let groupe = sources.classes.iter_mut().find(|(p, _)| p.ends_with("supannGroupe.yml")).unwrap();
+    groupe.1 =
+        "type: object\nproperties:\n  supannGroupeColour: {type: string}\n  supannEmpId: {type: array}\n".to_owned();
+    let schema = Schema::compile(&sources).unwrap();
+    let class = schema.class(schema.class_id("SUPANN").unwrap());
+    assert_eq!(class.kind, Kind::Auxiliary);
+    for (name, single, syntax) in [
+        ("supannbirthname", true, Syntax::DirectoryString),
+        ("cousins", false, Syntax::DirectoryString),
+        ("age", true, Syntax::Integer),
+        ("extra", true, Syntax::DirectoryString),
+    ] {
+        let id = schema.attr_id(name).unwrap();
+        let attribute = schema.attribute(id);
+        assert_eq!((attribute.single_value, attribute.syntax), (single, syntax), "{name}");
+        assert!(class.allows(id) && attribute.oid.starts_with("2.25."), "{name}");
+    }
+    let groupe = schema.class(schema.class_id("supannGroupe").unwrap());
+    for name in ["supannGroupeColour", "supannEmpId"] {
+        assert!(groupe.allows(schema.attr_id(name).unwrap()), "{name}");
+    }
+    let notes: Vec<String> = schema.rules().notes.iter().map(ToString::to_string).collect();
+    let noted = |needle: &str| notes.iter().any(|n| n.contains(needle));
+    for needle in [
+        "schemas/classes/supannGroupe.yml:3: at properties.supannGroupeColour",
+        "schemas/classes/supannGroupe.yml:4: at properties.supannEmpId: the LDAP class supannGroupe does not name",
+        "x/supann.yml: at file name",
+        "x/supann.yml:3: at properties.supannBirthName",
+        "x/supann.yml:5: at properties.age: the LDAP schema has no attribute 'age': it is defined here, INTEGER, one",
+    ] {
+        assert!(noted(needle), "{needle}: {notes:#?}");
+    }
+    // Its own OIDs are the same at every start.
+    let again = Schema::compile(&sources).unwrap();
+    assert_eq!(again.class(again.class_id("supann").unwrap()).oid, class.oid);
+    assert!(Schema::compile(&Sources::shipped()).unwrap().rules().notes.is_empty());
+}
+
+#[test]
+fn rules_are_exchanged_whole_or_not_at_all() {
+    let schema = shipped();
+    let with = |name: &str, text: &str| {
+        let mut sources = Sources::shipped();
+        sources.classes.retain(|(p, _)| p.file_name().is_none_or(|f| f != name));
+        sources.classes.push((PathBuf::from("x").join(name), text.to_owned()));
+        sources
+    };
+    let faults = || {
+        let attrs = person(&schema, &[("supannEmpId", &["1"])]);
+        schema.validate(&attrs, Scope::Identity, vec![]).unwrap().class_faults.len()
+    };
+    assert_eq!(faults(), 0);
+    let strict = "type: object\nproperties: {supannEmpId: {type: array, items: {type: string, minLength: 3}}}";
+    schema.reload_rules(&with("supannPerson.yml", strict)).unwrap();
+    assert_eq!(faults(), 1);
+    for (sources, needle) in [
+        (with("supannPerson.yml", "type: object\nproperties: {supannEmpId: {type: colour}}"), "colour"),
+        (with("supann.yml", "type: object"), "a new class 'supann': restart"),
+        (with("supannPerson.yml", "type: object\nproperties: {shoeSize: {type: number}}"), "'shoesize' anew: restart"),
+        (with("supannPerson.yml", "type: object\nproperties: {member: {type: array}}"), "allow 'member': restart"),
+        (
+            Sources { ldap: Sources::shipped().ldap.into_iter().skip(1).collect(), ..Sources::shipped() },
+            "must be defined",
+        ),
+    ] {
+        let error = schema.reload_rules(&sources).unwrap_err().to_string();
+        assert!(error.contains(needle), "{needle}: {error}");
+        assert_eq!(faults(), 1, "{needle}");
+    }
+    let mut more = Sources::shipped();
+    more.ldap.push((PathBuf::from("x/99.yml"), "attributes: [{name: shoeSize, oid: 1.2.3, sup: name}]".to_owned()));
+    assert!(schema.reload_rules(&more).unwrap_err().to_string().contains("(ldap/*.yml) has changed"));
+    schema.reload_rules(&Sources::shipped()).unwrap();
+    assert_eq!(faults(), 0);
 }

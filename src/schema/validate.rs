@@ -245,8 +245,9 @@ impl Schema {
                 "is required of an identity",
             ));
         }
+        let rules = self.rules.load();
         let mut faults: Vec<Violation> =
-            classes.iter().filter_map(|c| self.rules.get(c)).flat_map(|rule| self.rule_faults(rule, attrs)).collect();
+            classes.iter().filter_map(|c| rules.of(*c)).flat_map(|rule| self.rule_faults(rule, attrs)).collect();
         faults.sort_by(|a, b| (&a.class, &a.attr, &a.rule).cmp(&(&b.class, &b.attr, &b.rule)));
         faults.dedup();
         faults

@@ -4,7 +4,7 @@
 use super::{
     AttrId, ClassId, Schema,
     fault::{Error, Fault},
-    load::yaml,
+    load::{Sources, yaml},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,15 +14,38 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// All class rules in use, and what is to be said of their files.
+#[derive(Debug, Default)]
+pub struct Rules {
+    classes: HashMap<ClassId, ClassRule>,
+    pub notes: Vec<Fault>,
+}
+
+impl Rules {
+    pub(in crate::schema) fn load(schema: &Schema, sources: &Sources, notes: Vec<Fault>) -> Result<Self, Error> {
+        Ok(Rules { classes: load(schema, &sources.classes)?, notes })
+    }
+
+    pub fn of(&self, class: ClassId) -> Option<&ClassRule> {
+        self.classes.get(&class)
+    }
+
+    pub fn classes(&self) -> impl ExactSizeIterator<Item = &ClassRule> {
+        self.classes.values()
+    }
+}
+
 /// The compiled rules of one class.
+#[derive(Debug)]
 pub struct ClassRule {
     pub class: ClassId,
     pub file: PathBuf,
     pub properties: Vec<Property>,
-    pub(super) validator: jsonschema::Validator,
+    pub(in crate::schema) validator: jsonschema::Validator,
 }
 
 /// One attribute that the rules speak of.
+#[derive(Debug)]
 pub struct Property {
     /// As the file spells it; the key in the JSON document.
     pub name: SmolStr,
@@ -123,7 +146,7 @@ enum Format {
 }
 
 /// Compiles all rule files. The file's name is the class's name, without regard to case.
-pub(super) fn load(schema: &Schema, files: &[(PathBuf, String)]) -> Result<HashMap<ClassId, ClassRule>, Error> {
+fn load(schema: &Schema, files: &[(PathBuf, String)]) -> Result<HashMap<ClassId, ClassRule>, Error> {
     let mut rules = HashMap::new();
     let mut faults = Vec::new();
     for (path, text) in files {
@@ -203,5 +226,5 @@ fn item_type(def: &PropertyDef) -> ValueType {
 }
 
 fn fault(path: &Path, place: &str, reason: impl Into<String>) -> Fault {
-    Fault { file: path.to_owned(), place: place.to_owned(), reason: reason.into() }
+    Fault::whole(path, place, reason)
 }
