@@ -98,6 +98,8 @@ pub struct Limits {
     pub entry_bytes: usize,
     /// Password values of one entry and of one request.
     pub passwords: usize,
+    /// Moves that the history of one identity keeps; the oldest fall off.
+    pub history_moves: usize,
     /// Password hashes computed at one time.
     pub hashing: usize,
     /// Seconds that operations get to end after a stop was asked.
@@ -154,6 +156,7 @@ impl Default for Limits {
             entry_attributes: 1024,
             entry_bytes: 64 << 20,
             passwords: 5,
+            history_moves: 1000,
             hashing: 2,
             shutdown_secs: 10,
             standing_searches: 8,

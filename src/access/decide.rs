@@ -19,7 +19,7 @@ pub struct Grants<'a> {
     own: Option<Uuid>,
     own_key: Option<DnKey>,
     everything: bool,
-    log: Option<&'a DnKey>,
+    apart: &'a [DnKey],
 }
 
 /// The rules that apply to one entry, for one identity.
@@ -50,17 +50,17 @@ impl Access {
             !only_self && r.rights == Rights::ALL && r.base.is_none() && r.filter.is_none() && r.attributes.is_none()
         });
         let everything = first_is_all || *identity == Identity::Server;
-        Grants { everything, rules, own, own_key, log: self.log.as_ref() }
+        Grants { everything, rules, own, own_key, apart: &self.apart }
     }
 }
 
 impl<'a> Grants<'a> {
     /// False if no rule can give any right to `base` or to anything below it.
     pub fn reach(&self, base: &DnKey) -> bool {
-        let in_log = self.is_in_log(base);
+        let is_apart = self.is_apart(base);
         let touches = |rule: &Rule| {
             rule.rights != Rights::default()
-                && (rule.reaches_log || !in_log)
+                && (rule.reaches_apart || !is_apart)
                 && rule.base.as_ref().is_none_or(|b| match rule.scope {
                     Scope::Base => b.is_within(base),
                     Scope::Subtree | Scope::Children => b.is_within(base) || base.is_within(b),
@@ -73,25 +73,25 @@ impl<'a> Grants<'a> {
 
     /// True if the entry of this name may be read, or might have been with other values in it.
     pub fn might_read(&self, key: &DnKey, uuid: Uuid) -> bool {
-        let in_log = self.is_in_log(key);
-        let mut rules = self.rules.iter().filter(|one| self.speaks_at(one, key, uuid, in_log)).map(|(rule, _)| rule);
+        let is_apart = self.is_apart(key);
+        let mut rules = self.rules.iter().filter(|one| self.speaks_at(one, key, uuid, is_apart)).map(|(rule, _)| rule);
         let decides =
             |rule: &&&Rule| rule.attributes.is_none() && (rule.filter.is_none() || rule.rights.has(Right::Read));
         self.everything || rules.find(decides).is_some_and(|rule| rule.rights.has(Right::Read))
     }
 
     /// Whether a rule is about the entry of this name, but for the rule's own filter.
-    fn speaks_at(&self, (rule, only_self): &(&'a Rule, bool), key: &DnKey, uuid: Uuid, in_log: bool) -> bool {
+    fn speaks_at(&self, (rule, only_self): &(&'a Rule, bool), key: &DnKey, uuid: Uuid, is_apart: bool) -> bool {
         let in_scope = rule.base.as_ref().is_none_or(|base| match rule.scope {
             Scope::Subtree => key.is_within(base),
             Scope::Base => key == base,
             Scope::Children => key.is_below(base),
         });
-        in_scope && (rule.reaches_log || !in_log) && (!only_self || self.own == Some(uuid))
+        in_scope && (rule.reaches_apart || !is_apart) && (!only_self || self.own == Some(uuid))
     }
 
-    fn is_in_log(&self, key: &DnKey) -> bool {
-        self.log.is_some_and(|log| key.is_within(log))
+    fn is_apart(&self, key: &DnKey) -> bool {
+        self.apart.iter().any(|tree| key.is_within(tree))
     }
 
     /// True if this identity may do all things to all entries.
@@ -105,9 +105,9 @@ impl<'a> Grants<'a> {
         if self.everything {
             return Place { grants: self, rules: Vec::new() };
         }
-        let in_log = self.is_in_log(key);
+        let is_apart = self.is_apart(key);
         let applies = |one: &(&'a Rule, bool)| {
-            self.speaks_at(one, key, uuid, in_log) && one.0.filter.as_ref().is_none_or(|f| f.matches(subject, schema))
+            self.speaks_at(one, key, uuid, is_apart) && one.0.filter.as_ref().is_none_or(|f| f.matches(subject, schema))
         };
         Place { grants: self, rules: self.rules.iter().copied().filter(applies).map(|(r, _)| r).collect() }
     }

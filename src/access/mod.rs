@@ -5,7 +5,7 @@ mod decide;
 mod rule;
 
 pub use decide::{Grants, Place};
-pub use rule::{Access, CHANGE_LOG, Error, RuleDef, Who};
+pub use rule::{Access, CHANGE_LOG, DELETED, Error, RuleDef, Who};
 
 use crate::dn::DnKey;
 use smol_str::SmolStr;

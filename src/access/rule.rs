@@ -135,16 +135,17 @@ pub(super) struct Rule {
     pub filter: Option<Filter>,
     pub attributes: Option<Vec<AttrId>>,
     pub rights: Rights,
-    /// Whether it gives rights in the change log. A record there shows values of any entry, so who
-    /// does not have all rights everywhere reads it only by a rule that names it.
-    pub reaches_log: bool,
+    /// Whether it gives rights in the change log and among the deleted. What is there shows values
+    /// of any entry, so who does not have all rights everywhere reads it only by a rule that names
+    /// it.
+    pub reaches_apart: bool,
 }
 
 /// All rules, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     pub(super) rules: Vec<Rule>,
-    pub(super) log: Option<DnKey>,
+    pub(super) apart: Vec<DnKey>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,13 @@ pub struct Error {
 
 /// Where the journal is shown.
 pub const CHANGE_LOG: &str = "cn=changelog";
+/// Where deleted identities are shown.
+pub const DELETED: &str = "cn=deleted";
+
+/// The trees that show values of every entry, so that rules without a base do not speak of them.
+fn apart(schema: &Schema) -> Vec<DnKey> {
+    [CHANGE_LOG, DELETED].iter().filter_map(|name| schema.dn_value_key(name)).collect()
+}
 
 impl Access {
     pub fn bind(defs: &[RuleDef], suffix: &str, schema: &Schema) -> Result<Self, Vec<Error>> {
@@ -168,7 +176,7 @@ impl Access {
                 Err(found) => errors.extend(found),
             }
         }
-        if errors.is_empty() { Ok(Access { rules, log: schema.dn_value_key(CHANGE_LOG) }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Access { rules, apart: apart(schema) }) } else { Err(errors) }
     }
 }
 
@@ -214,11 +222,10 @@ fn bind(def: &RuleDef, suffix: &str, schema: &Schema) -> Result<Rule, Vec<Error>
         ids
     });
     if errors.is_empty() {
-        let log = schema.dn_value_key(CHANGE_LOG);
-        let names_log = base.as_ref().zip(log.as_ref()).is_some_and(|(base, log)| base.is_within(log));
+        let names_one = base.as_ref().is_some_and(|base| apart(schema).iter().any(|tree| base.is_within(tree)));
         let all = def.rights == Rights::ALL && base.is_none() && filter.is_none() && attributes.is_none();
-        let reaches_log = names_log || all || def.rights == Rights::default();
-        Ok(Rule { who, base, scope: def.scope, filter, attributes, rights: def.rights, reaches_log })
+        let reaches_apart = names_one || all || def.rights == Rights::default();
+        Ok(Rule { who, base, scope: def.scope, filter, attributes, rights: def.rights, reaches_apart })
     } else {
         Err(errors)
     }

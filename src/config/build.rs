@@ -164,7 +164,7 @@ impl Settings {
             Ok(schema.dn_key(&dn))
         };
         let bases = self.file.identities.bases.iter().map(base).collect::<anyhow::Result<_>>()?;
-        Ok(directory::Identities { bases, release: self.file.identities.release })
+        Ok(directory::Identities { bases, release: self.file.identities.release, delete: self.file.identities.delete })
     }
 
     /// `bases` are those of the identities.

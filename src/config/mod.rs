@@ -9,7 +9,7 @@ pub use build::{Built, Token, secret_file, write_private};
 pub use load::{Overrides, Settings, load};
 
 use crate::{
-    directory::{GroupOptions, ReferenceOptions, UniqueDef},
+    directory::{DeleteMode, GroupOptions, ReferenceOptions, UniqueDef},
     ldap::SaslDef,
     lifecycle::Release,
     limits::Limits,
@@ -133,11 +133,16 @@ pub struct Identities {
     /// An inetOrgPerson below one of these names is an identity; `{suffix}` stands for the suffix.
     pub bases: Vec<String>,
     pub release: Release,
+    pub delete: DeleteMode,
 }
 
 impl Default for Identities {
     fn default() -> Self {
-        Identities { bases: vec!["ou=people,{suffix}".to_owned()], release: Release::default() }
+        Identities {
+            bases: vec!["ou=people,{suffix}".to_owned()],
+            release: Release::default(),
+            delete: DeleteMode::default(),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     ChangeKind, Error, Node, UriScope,
-    identity::{self, Moved},
+    advance::{Moved, Step, advance},
+    identity,
     marks::Mark,
     plan::{Context, Plan},
     relax, secrets,
@@ -43,7 +44,8 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
 
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, faults)?;
-    let Moved { axes, missing, diagnostic } = identity::advance(context, scope, None, asked, &checked, true)?;
+    let step = Step { scope, before: None, asked, checked: &checked, changed: &sent };
+    let Moved { axes, facts, missing, diagnostic } = advance(context, step)?;
     let operational = Operational {
         created: context.now,
         modified: context.now,
@@ -54,6 +56,7 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
         axes,
         missing,
         synced: None,
+        facts,
     };
     let uuid = given.uuid.unwrap_or_else(Uuid::new_v4);
     let entry = draft.seal(uuid, given.over(operational), schema);
@@ -70,7 +73,7 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
 }
 
 /// The superior, which must exist; none for the suffix itself.
-fn parent<'a>(context: &Context<'a>, key: &DnKey) -> Result<Option<&'a Arc<Node>>, Error> {
+pub(super) fn parent<'a>(context: &Context<'a>, key: &DnKey) -> Result<Option<&'a Arc<Node>>, Error> {
     let base = context.base;
     if identity::is_suffix(base, key) {
         return Ok(None);

@@ -2,7 +2,7 @@
 //! What a change brings about elsewhere in the tree is carried out here, in the same commit.
 
 use super::{
-    Change, Content, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, delete, modify,
+    Change, Content, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, bury, delete, modify,
     plan::{Context, Effect, Plan},
     record, references, rename, report,
     terms::Terms,
@@ -11,9 +11,12 @@ use super::{
 use crate::{
     access::Identity,
     dn::{Dn, DnKey},
+    entry::ModKind,
     filter::Plain,
+    schema::Schema,
     store::{Group, RecordKey},
 };
+use smol_str::SmolStr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -57,6 +60,9 @@ impl<'a> Work<'a> {
         let before = self.look_before(&identity, &op, &terms)?;
         let from = match &op {
             Op::Delete { dn } | Op::Rename { dn, .. } => Some(self.snapshot.schema.dn_key(dn)),
+            Op::Modify { dn, changes } if asks_for_delete(changes, &self.snapshot.schema) => {
+                Some(self.snapshot.schema.dn_key(dn))
+            }
             _ => None,
         };
         let mut outcome = match op {
@@ -72,7 +78,7 @@ impl<'a> Work<'a> {
             op => self.step(&identity, &terms, op)?,
         };
         if let Some(from) = from {
-            self.follow(&identity, &terms, outcome.uuid, &from)?;
+            self.follow(&identity, &terms.for_others(), outcome.uuid, &from)?;
         }
         outcome.before = before;
         if terms.sights.after {
@@ -105,7 +111,9 @@ impl<'a> Work<'a> {
         let refers =
             |dn: &Dn| !self.options.relations.references.referring(&self.snapshot, &schema.dn_key(dn)).is_empty();
         let single = match &update.op {
-            Op::Add { .. } | Op::Modify { .. } | Op::Report { .. } => true,
+            Op::Add { .. } | Op::Report { .. } | Op::Undelete { .. } | Op::Purge { .. } | Op::Touch { .. } => true,
+            // By its attribute, an identity is deleted, and what refers to it follows.
+            Op::Modify { dn, changes } => !asks_for_delete(changes, schema) || !refers(dn),
             Op::Delete { dn } => !update.terms.tree && !refers(dn),
             Op::Rename { .. } => false,
         };
@@ -116,7 +124,7 @@ impl<'a> Work<'a> {
     /// of it. Whoever may not see it gets the same answer as for one that is not there.
     fn look_before(&self, identity: &Identity, op: &Op, terms: &Terms) -> Result<Option<Sight>, Error> {
         let (Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. }) = op else { return Ok(None) };
-        if terms.assertion.is_none() && !terms.sights.before {
+        if terms.assertion.is_none() && !terms.sights.before && terms.as_of.is_none() {
             return Ok(None);
         }
         let context = self.context(identity, terms);
@@ -124,6 +132,9 @@ impl<'a> Work<'a> {
         context.require_sight(node)?;
         if let Some(filter) = &terms.assertion {
             context.require_assertion(node, filter)?;
+        }
+        if terms.as_of.is_some_and(|number| number != node.entry.operational.changed) {
+            return Err(Error::Stale);
         }
         let sight = || Sight { snapshot: Arc::new(self.snapshot.clone()), node: Arc::clone(node) };
         Ok(terms.sights.before.then(sight))
@@ -148,6 +159,9 @@ impl<'a> Work<'a> {
                 rename::plan(&context, &dn, &new_rdn, delete_old, new_superior.as_ref())?
             }
             Op::Report { uuid, as_of, event } => report::plan(&context, uuid, as_of, event)?,
+            Op::Undelete { uuid } => bury::undelete(&context, uuid)?,
+            Op::Purge { uuid } => bury::purge(&context, uuid)?,
+            Op::Touch { uuid } => bury::touch(&context, uuid)?,
         };
         if let Effect::Put { node, .. } = &effect
             && !is_report
@@ -197,6 +211,22 @@ impl<'a> Work<'a> {
                 self.log(Change { content: content.within(self.options.limits.journal_record_bytes), ..change });
                 self.snapshot.put(node);
             }
+            Effect::Bury { node, tomb, change } => {
+                let name = tomb.apart.as_deref().map(Dn::to_string).unwrap_or_default();
+                let record = record::encode(&tomb, None, &name, &self.snapshot.schema);
+                self.group.put(RecordKey::Entry(node.entry.uuid), record);
+                self.log(Change { content: Content::Delete, ..change });
+                self.snapshot.remove(&node);
+                self.snapshot.bury(tomb);
+            }
+            Effect::Forget { uuid } => {
+                self.group.delete(RecordKey::Entry(uuid));
+                self.snapshot.forget(uuid);
+            }
+            Effect::Note { node } => {
+                self.group.put(RecordKey::Entry(node.entry.uuid), stored(&node, &self.snapshot));
+                self.snapshot.put(node);
+            }
             Effect::Remove { node, change } => {
                 self.group.delete(RecordKey::Entry(node.entry.uuid));
                 self.log(Change { content: Content::Delete, ..change });
@@ -212,6 +242,14 @@ impl<'a> Work<'a> {
         self.snapshot.head_time = change.time;
         self.snapshot.remember(change, self.options.limits.recent_changes);
     }
+}
+
+/// Whether a modification is a soft delete by its attribute.
+fn asks_for_delete(changes: &[(ModKind, SmolStr, Vec<Vec<u8>>)], schema: &Schema) -> bool {
+    let deleted = schema.known.deleted;
+    changes.iter().any(|(_, name, values)| {
+        schema.attr_id(name) == Some(deleted) && values.iter().any(|value| value.as_slice() == b"TRUE")
+    })
 }
 
 fn stored(node: &Node, work: &Snapshot) -> Vec<u8> {

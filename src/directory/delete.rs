@@ -1,7 +1,7 @@
 //! Delete of a leaf (RFC 4511 section 4.8), or of an entry with all that lies below.
 
 use super::{
-    ChangeKind, Error, Outcome,
+    ChangeKind, Error, Outcome, bury,
     plan::{Context, Effect, Plan},
 };
 use crate::{access::Right, dn::Dn};
@@ -12,6 +12,9 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn) -> Result<Plan, Error> {
     context.require(node, Right::Delete)?;
     if context.base.has_children(node.id) {
         return Err(Error::NotLeaf);
+    }
+    if let Some(plan) = bury::plan(context, node)? {
+        return Ok(plan);
     }
     let uuid = node.entry.uuid;
     let change = context.change(uuid, context.base.dn_text(node), ChangeKind::Delete);

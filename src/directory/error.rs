@@ -49,6 +49,8 @@ pub enum Error {
     SeveralServers,
     #[error("alias: {reason}")]
     Alias { reason: &'static str, matched: Option<String> },
+    #[error("the entry has changed since it was read; read it again")]
+    Stale,
     #[error("the assertion is not true of the entry")]
     AssertionFailed,
     #[error("not possible: {0}")]

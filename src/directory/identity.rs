@@ -1,12 +1,13 @@
-//! Identities among the entries: which they are, and how a write moves them through their states.
+//! Identities among the entries: which they are, and what clients ask of their axes.
 
-use super::{Error, Options, Snapshot, plan::Context};
+use super::{Error, Options, Snapshot};
 use crate::{
     dn::DnKey,
     entry::{Axes, Draft, Operational},
-    lifecycle::{self, Event, State, parse_axis},
-    schema::{Attr, AttrId, Checked, Schema, Scope, Violation, Violations},
+    lifecycle::{self, State, parse_axis},
+    schema::{Attr, AttrId, Schema, Scope, Violation},
 };
+use smol_str::SmolStr;
 
 /// What a client asks of the axes in one write.
 #[derive(Debug, Default)]
@@ -15,11 +16,16 @@ pub(super) struct Asked {
     pub lifecycle: Option<char>,
     pub data_status: Option<i32>,
     pub init_state: Option<i32>,
+    pub ignore_lifecycle: Option<bool>,
+    pub deleted: Option<bool>,
+    pub reason: Option<SmolStr>,
 }
 
 impl Asked {
-    fn any(&self) -> bool {
-        self.state.is_some() || self.lifecycle.is_some() || self.data_status.is_some() || self.init_state.is_some()
+    pub fn any(&self) -> bool {
+        let Asked { state, lifecycle, data_status, init_state, ignore_lifecycle, deleted, reason } = self;
+        let axes = state.is_some() || lifecycle.is_some() || data_status.is_some() || init_state.is_some();
+        axes || ignore_lifecycle.is_some() || deleted.is_some() || reason.is_some()
     }
 }
 
@@ -38,12 +44,16 @@ pub(super) fn scope(options: &Options, key: &DnKey, attrs: &[Attr], schema: &Sch
     if is_person && below { Scope::Identity } else { Scope::Plain }
 }
 
-/// The four axes as attributes of a draft, so that they are modified like any other.
-pub(super) fn show_axes(draft: &mut Draft, axes: Option<Axes>, schema: &Schema) {
-    let Some(axes) = axes else { return };
-    for (attr, value) in axis_values(&axes, schema) {
+/// The four axes and what else clients may write, as attributes of a draft, so that they are modified
+/// like any other.
+pub(super) fn show_axes(draft: &mut Draft, operational: &Operational, schema: &Schema) {
+    let Some(axes) = &operational.axes else { return };
+    for (attr, value) in axis_values(axes, schema) {
         draft.put(attr, value.as_bytes());
     }
+    let ignores = operational.facts.as_ref().is_some_and(|facts| facts.ignore_lifecycle);
+    draft.put(schema.known.ignore_lifecycle, if ignores { b"TRUE" } else { b"FALSE" });
+    draft.put(schema.known.deleted, b"FALSE");
 }
 
 pub(super) fn axis_values(axes: &Axes, schema: &Schema) -> [(AttrId, String); 4] {
@@ -56,9 +66,11 @@ pub(super) fn axis_values(axes: &Axes, schema: &Schema) -> [(AttrId, String); 4]
     ]
 }
 
-pub(super) fn is_axis(attr: AttrId, schema: &Schema) -> bool {
+/// True for those operational attributes by which clients ask something of an identity.
+pub(super) fn is_asked(attr: AttrId, schema: &Schema) -> bool {
     let known = &schema.known;
-    [known.state, known.lifecycle, known.data_status, known.init_state].contains(&attr)
+    let axes = [known.state, known.lifecycle, known.data_status, known.init_state];
+    axes.contains(&attr) || [known.ignore_lifecycle, known.deleted, known.reason].contains(&attr)
 }
 
 /// Takes the axes out of a draft again. What was sent is asked for; what was only there before is
@@ -70,6 +82,9 @@ pub(super) fn take_axes(draft: &mut Draft, sent: impl Fn(AttrId) -> bool, schema
         lifecycle: one(draft, known.lifecycle, &sent, schema, parse_axis::lifecycle)?,
         data_status: one(draft, known.data_status, &sent, schema, parse_axis::data_status)?,
         init_state: one(draft, known.init_state, &sent, schema, parse_axis::init_state)?,
+        ignore_lifecycle: one(draft, known.ignore_lifecycle, &sent, schema, parse_axis::boolean)?,
+        deleted: one(draft, known.deleted, &sent, schema, parse_axis::boolean)?,
+        reason: one(draft, known.reason, &sent, schema, parse_axis::reason)?,
     })
 }
 
@@ -88,67 +103,6 @@ fn one<T>(
     }
 }
 
-/// The axes after a write, and what the identity still lacks.
-pub(super) struct Moved {
-    pub axes: Option<Axes>,
-    pub missing: Vec<String>,
-    pub diagnostic: Option<String>,
-}
-
-/// Decides where a checked write leaves the identity. `content` tells whether anything but the
-/// axes changed.
-pub(super) fn advance(
-    context: &Context<'_>,
-    scope: Scope,
-    before: Option<&Operational>,
-    asked: Asked,
-    checked: &Checked,
-    content: bool,
-) -> Result<Moved, Error> {
-    if scope == Scope::Plain {
-        if asked.any() {
-            return Err(Error::NotAnIdentity {
-                attr: "vestibuleState".to_owned(),
-                reason: "only identities have it: inetOrgPerson entries under the identities base",
-            });
-        }
-        return Ok(Moved { axes: None, missing: Vec::new(), diagnostic: None });
-    }
-    let old = before.and_then(|o| o.axes);
-    let from = old.as_ref().map(lifecycle::state);
-    let release = Event::Valid(context.options.identities.release);
-    let incomplete = !checked.class_faults.is_empty();
-    let event = match (asked.state, incomplete) {
-        (Some(State::ToCreate), true) => Event::Incomplete,
-        // Work on an identity that is incomplete already may leave it incomplete.
-        (None, true) if from == Some(State::ToComplete) => Event::Incomplete,
-        (_, true) => return Err(Error::Violations(Violations::new(checked.class_faults.clone()))),
-        (Some(State::ToCreate), false) => release,
-        (Some(to), false) => Event::Asked(to),
-        (None, false) => release,
-    };
-    let lifecycle_moved = asked.lifecycle.is_some() && asked.lifecycle != old.map(|a| a.lifecycle);
-    let status_moved = asked.data_status.is_some() && asked.data_status != old.map(|a| a.data_status);
-    let state = match (from, event) {
-        // Only axes that no target sees were written: the state stays.
-        (Some(from), Event::Valid(_)) if !content && !lifecycle_moved && !status_moved => from,
-        _ => lifecycle::next(from, event)?,
-    };
-    let base = old.unwrap_or_else(|| lifecycle::fresh(state));
-    let axes = Axes {
-        state: state.number(),
-        lifecycle: asked.lifecycle.unwrap_or(base.lifecycle),
-        data_status: asked.data_status.unwrap_or(base.data_status),
-        init_state: asked.init_state.unwrap_or(base.init_state),
-    };
-    let missing: Vec<String> = checked.class_faults.iter().map(ToString::to_string).collect();
-    let diagnostic = incomplete.then(|| {
-        let list = Violations::new(checked.class_faults.clone());
-        format!("kept as {state}, neither exported nor able to bind, until completed: {list}")
-    });
-    Ok(Moved { axes: Some(axes), missing, diagnostic })
-}
-
 /// Violations of attributes that only the server may write.
 pub(super) fn server_kept<'a>(
     attrs: impl Iterator<Item = (AttrId, &'a [Vec<u8>])>,
@@ -156,7 +110,7 @@ pub(super) fn server_kept<'a>(
 ) -> Vec<Violation> {
     let schema = &snapshot.schema;
     attrs
-        .filter(|(id, _)| schema.is_kept_by_server(*id) && !is_axis(*id, schema))
+        .filter(|(id, _)| schema.is_kept_by_server(*id) && !is_asked(*id, schema))
         .map(|(id, values)| {
             let name = &schema.attribute(id).name;
             let message = match id == schema.known.member_of {

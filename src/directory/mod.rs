@@ -3,6 +3,8 @@
 //! until it is durable.
 
 mod add;
+mod advance;
+mod bury;
 mod candidates;
 mod carry;
 mod chain;
@@ -11,6 +13,7 @@ mod content;
 mod csn;
 mod delete;
 mod error;
+mod facts;
 mod follow;
 mod groups;
 mod identity;
@@ -46,7 +49,7 @@ pub use record::VERSION as RECORD_VERSION;
 pub use references::{Check, ReferenceOptions, References};
 pub use search::{Hits, Scope, Search, Step, Subentries, Visit};
 pub use snapshot::{Node, Snapshot};
-pub use terms::{Outcome, Refused, Sight, Sights, Terms, Update};
+pub use terms::{OnFault, Outcome, Refused, Sight, Sights, Terms, Update};
 pub use unique::{Unique, UniqueDef};
 pub use view::{SUBSCHEMA, View};
 
@@ -112,6 +115,18 @@ pub struct Identities {
     /// An inetOrgPerson below one of these is an identity.
     pub bases: Vec<DnKey>,
     pub release: Release,
+    pub delete: DeleteMode,
+}
+
+/// What becomes of an identity that is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeleteMode {
+    /// Its record stays, out of everyone's sight, until it is brought back or purged.
+    #[default]
+    Soft,
+    /// It is gone.
+    Hard,
 }
 
 /// A change that someone asks for.
@@ -139,6 +154,18 @@ pub enum Op {
         uuid: Uuid,
         as_of: u64,
         event: Event,
+    },
+    /// Brings a deleted identity back.
+    Undelete {
+        uuid: Uuid,
+    },
+    /// Forgets a deleted identity for good.
+    Purge {
+        uuid: Uuid,
+    },
+    /// An import has seen the identity as it is: neither a change nor something to export.
+    Touch {
+        uuid: Uuid,
     },
 }
 

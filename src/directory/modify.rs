@@ -1,13 +1,16 @@
 //! Modify (RFC 4511 section 4.6): all changes or none, the schema checked at the end.
 
 use super::{
-    ChangeKind, Error, Node, bind_changes, identity,
+    ChangeKind, Error, Node, Terms,
+    advance::{Step, advance},
+    bind_changes, bury, identity,
     plan::{Context, Plan},
     secrets,
 };
 use crate::{
+    access::Right,
     dn::Dn,
-    entry::{Draft, ModKind, Operational},
+    entry::{Axes, Draft, ModKind, Modification, Operational},
     schema::{Attr, AttrId, Schema, Violations},
 };
 use smol_str::SmolStr;
@@ -31,7 +34,7 @@ pub(super) fn plan(
 
     let mut draft = Draft::of(before);
     let original = draft.clone();
-    identity::show_axes(&mut draft, before.operational.axes, schema);
+    identity::show_axes(&mut draft, &before.operational, schema);
     for change in &changes {
         let rest = if context.terms.permissive { draft.still_to_do(change.clone(), schema) } else { None };
         match (context.terms.permissive, &rest) {
@@ -41,6 +44,9 @@ pub(super) fn plan(
         }
     }
     let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), schema)?;
+    if asked.deleted == Some(true) {
+        return delete(context, node, &changes, schema);
+    }
     draft.attrs.retain(|a| !a.values.is_empty());
     draft.complete_classes(schema);
     keep_rdn_values(&draft, node, schema)?;
@@ -60,15 +66,16 @@ pub(super) fn plan(
             to: structural.to_string(),
         });
     }
-    let changed: Vec<SmolStr> =
-        changed_attributes(&original, &draft).into_iter().map(|id| schema.attribute(id).name.clone()).collect();
-    let moved = identity::advance(context, scope, Some(&before.operational), asked, &checked, !changed.is_empty())?;
+    let changed: Vec<AttrId> = changed_attributes(&original, &draft).into_iter().collect();
+    let step = Step { scope, before: Some(&before.operational), asked, checked: &checked, changed: &changed };
+    let moved = advance(context, step)?;
     let axes = moved.axes;
-    if changed.is_empty() && axes == before.operational.axes {
+    if changed.is_empty() && axes == before.operational.axes && moved.facts == before.operational.facts {
         return Ok(Plan::unchanged(before.uuid));
     }
+    let changed: Vec<SmolStr> = changed.into_iter().map(|id| schema.attribute(id).name.clone()).collect();
     let kind = match (changed.is_empty(), before.operational.axes, axes) {
-        (true, Some(old), Some(new)) if (old.lifecycle, old.data_status) == (new.lifecycle, new.data_status) => {
+        (true, Some(old), Some(new)) if old.state != new.state && Axes { state: new.state, ..old } == new => {
             ChangeKind::State { from: old.state, to: new.state }
         }
         (true, ..) => ChangeKind::Modify(vec![SmolStr::new_static("vestibuleLifecycle")]),
@@ -87,6 +94,21 @@ pub(super) fn plan(
         entry: Arc::new(entry),
     };
     Ok(Plan::put(node, change, diagnostic))
+}
+
+/// A soft delete that was asked for by its attribute. It leaves nothing to write to.
+fn delete(context: &Context<'_>, node: &Arc<Node>, changes: &[Modification], schema: &Schema) -> Result<Plan, Error> {
+    let known = &schema.known;
+    if changes.iter().any(|change| ![known.deleted, known.reason].contains(&change.attr.id)) {
+        return Err(Error::Unwilling("vestibuleDeleted is written alone, or with vestibuleReason"));
+    }
+    let reason = changes.iter().find(|change| change.attr.id == known.reason).and_then(|c| c.values.first());
+    let why = reason.map(|text| SmolStr::new(String::from_utf8_lossy(text))).unwrap_or_default();
+    let terms = Terms { why, ..context.terms.clone() };
+    let context = Context { terms: &terms, ..*context };
+    context.require(node, Right::Delete)?;
+    bury::plan(&context, node)?
+        .ok_or(Error::Unwilling("deletes are final here (identities.delete); delete the entry instead"))
 }
 
 /// A Modify may not take a value that the name holds (RFC 4511 4.6, notAllowedOnRDN).

@@ -1,10 +1,13 @@
 //! From the store's records to the first snapshot.
 
-use super::{Change, EntryId, Error, Node, Options, Relations, Row, Snapshot, groups::Groups, index::Index, record};
+use super::{
+    Change, EntryId, Error, Node, Options, Relations, Row, Snapshot, bury, groups::Groups, index::Index, record,
+};
 use crate::{
     clock::Timestamp,
     dn::{Dn, Rdn},
     entry::{BadEntry, Entry},
+    schema::Schema,
     store::{Disk, RecordKey},
 };
 use smol_str::SmolStr;
@@ -75,6 +78,12 @@ fn head_time(disk: &impl Disk, head: u64) -> Result<Timestamp, Error> {
 
 /// Puts the records into the tree, superiors first.
 fn place(records: Vec<(Uuid, record::Read)>, snapshot: &mut Snapshot) -> Result<(), Error> {
+    let (buried, records): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, read)| is_deleted(read));
+    for (uuid, read) in buried {
+        let name = read.name.clone();
+        let entry = entry(uuid, read, &snapshot.schema)?;
+        snapshot.bury(Arc::new(bury::tomb(&name, entry)?));
+    }
     let total = records.len();
     let mut below: HashMap<Option<Uuid>, Vec<(Uuid, record::Read)>> = HashMap::new();
     for (uuid, record) in records {
@@ -93,11 +102,7 @@ fn place(records: Vec<(Uuid, record::Read)>, snapshot: &mut Snapshot) -> Result<
             Some(_) => Rdn::parse(&read.name).map_err(|e| damaged(e.to_string()))?,
             None => root_rdn(&read.name, snapshot)?,
         };
-        let entry = Entry::from_parts(uuid, read.body.into(), read.secrets, read.operational, &schema);
-        let entry = entry.map_err(|e| match e {
-            BadEntry::Broken => damaged(e.to_string()),
-            BadEntry::Unknown(_) => Error::Internal(format!("entry '{}': {e}", read.name)),
-        })?;
+        let entry = entry(uuid, read, &schema)?;
         snapshot.put(Arc::new(Node {
             id,
             parent,
@@ -113,6 +118,18 @@ fn place(records: Vec<(Uuid, record::Read)>, snapshot: &mut Snapshot) -> Result<
         return Err(Error::Store(crate::store::Error::Corrupt { what }));
     }
     Ok(())
+}
+
+fn is_deleted(read: &record::Read) -> bool {
+    read.operational.facts.as_ref().is_some_and(|facts| facts.deleted.is_some())
+}
+
+fn entry(uuid: Uuid, read: record::Read, schema: &Schema) -> Result<Entry, Error> {
+    let record::Read { name, operational, secrets, body, .. } = read;
+    Entry::from_parts(uuid, body.into(), secrets, operational, schema).map_err(|e| match e {
+        BadEntry::Broken => Error::Store(crate::store::Error::Corrupt { what: format!("entry {uuid}: {e}") }),
+        BadEntry::Unknown(_) => Error::Internal(format!("entry '{name}': {e}")),
+    })
 }
 
 /// The topmost record names the suffix that the store was made for.

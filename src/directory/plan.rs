@@ -2,7 +2,7 @@
 //! the one node to put or remove. Applying a plan cannot fail.
 
 use super::{
-    Change, ChangeKind, Content, Error, Node, Options, Outcome, Snapshot, Terms, UriScope, View, identity::Moved,
+    Change, ChangeKind, Content, Error, Node, Options, Outcome, Snapshot, Terms, UriScope, View, advance::Moved,
 };
 use crate::{
     access::{Grants, Identity, Place, Right},
@@ -42,6 +42,20 @@ pub(super) enum Effect {
     Remove {
         node: Arc<Node>,
         change: Change,
+    },
+    /// A soft delete: out of the tree, and kept apart.
+    Bury {
+        node: Arc<Node>,
+        tomb: Arc<Node>,
+        change: Change,
+    },
+    /// The record of a deleted identity goes.
+    Forget {
+        uuid: Uuid,
+    },
+    /// The record changes, and the journal knows nothing of it.
+    Note {
+        node: Arc<Node>,
     },
 }
 
@@ -116,6 +130,7 @@ impl<'a> Context<'a> {
             changed: self.number,
             axes: moved.axes,
             missing: moved.missing,
+            facts: moved.facts,
             ..before.clone()
         }
     }

@@ -2,12 +2,17 @@
 //! and the attribute list in its wire form.
 
 use super::snapshot::Node;
-use crate::entry::{Entry, Operational};
+use crate::{
+    clock::Timestamp,
+    entry::{Axes, Entry, Operational},
+};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+/// The form before identities had facts.
+const FIRST: u8 = 1;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -29,6 +34,40 @@ pub(super) struct Read {
     pub body: Vec<u8>,
 }
 
+#[derive(Deserialize)]
+struct FirstRead {
+    parent: Option<Uuid>,
+    name: String,
+    operational: FirstOperational,
+    secrets: Vec<(SmolStr, Vec<Vec<u8>>)>,
+    body: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct FirstOperational {
+    created: Timestamp,
+    modified: Timestamp,
+    creator: SmolStr,
+    modifier: SmolStr,
+    structural: SmolStr,
+    changed: u64,
+    axes: Option<Axes>,
+    missing: Vec<String>,
+    synced: Option<Timestamp>,
+}
+
+impl From<FirstRead> for Read {
+    fn from(first: FirstRead) -> Self {
+        let FirstRead { parent, name, operational, secrets, body } = first;
+        let FirstOperational { created, modified, creator, modifier, structural, changed, axes, missing, synced } =
+            operational;
+        let facts = axes.map(|_| Box::default());
+        let operational =
+            Operational { created, modified, creator, modifier, structural, changed, axes, missing, synced, facts };
+        Read { parent, name, operational, secrets, body }
+    }
+}
+
 pub(super) fn encode(node: &Node, parent: Option<Uuid>, name: &str, schema: &crate::schema::Schema) -> Vec<u8> {
     let entry: &Entry = &node.entry;
     let written = Written {
@@ -48,6 +87,7 @@ pub(super) fn encode(node: &Node, parent: Option<Uuid>, name: &str, schema: &cra
 pub(super) fn decode(bytes: &[u8]) -> Result<Read, String> {
     match bytes {
         [VERSION, rest @ ..] => postcard::from_bytes(rest).map_err(|e| e.to_string()),
+        [FIRST, rest @ ..] => postcard::from_bytes(rest).map(FirstRead::into).map_err(|e| e.to_string()),
         [version, ..] => Err(format!("record version {version} was written by a later release")),
         [] => Err("empty record".to_owned()),
     }

@@ -7,7 +7,8 @@
 
 use super::{
     ChangeKind, EntryId, Error, Node, Snapshot,
-    identity::{self, Moved},
+    advance::{Moved, Step, advance},
+    identity,
     plan::{Context, Plan},
 };
 use crate::{
@@ -183,11 +184,12 @@ pub(super) fn plan(context: &Context<'_>, id: EntryId, from: &DnKey, to: Option<
     }
     keep_required(&mut draft, before, references, schema);
     draft.attrs.retain(|a| !a.values.is_empty());
-    let changed: Vec<SmolStr> = touched.into_iter().map(|id| schema.attribute(id).name.clone()).collect();
-    if changed.is_empty() {
+    if touched.is_empty() {
         return Ok(Plan::unchanged(before.uuid));
     }
-    let operational = context.written(&before.operational, advanced(context, node, &draft));
+    let changed: Vec<SmolStr> = touched.iter().map(|id| schema.attribute(*id).name.clone()).collect();
+    let touched: Vec<AttrId> = touched.into_iter().collect();
+    let operational = context.written(&before.operational, advanced(context, node, &draft, &touched));
     let entry = Arc::new(draft.seal(before.uuid, operational, schema));
     let change = context.change(before.uuid, snapshot.dn_text(node), ChangeKind::Modify(changed));
     let node = Node { id, parent: node.parent, rdn: node.rdn.clone(), key: node.key.clone(), apart: None, entry };
@@ -196,19 +198,20 @@ pub(super) fn plan(context: &Context<'_>, id: EntryId, from: &DnKey, to: Option<
 
 /// An identity that is changed goes to the targets again. One whose state or content does not
 /// let it stays where it is: no delete or rename fails for that.
-fn advanced(context: &Context<'_>, node: &Node, draft: &Draft) -> Moved {
+fn advanced(context: &Context<'_>, node: &Node, draft: &Draft, changed: &[AttrId]) -> Moved {
     let schema = &context.base.schema;
     let before: &Operational = &node.entry.operational;
     let scope = identity::scope(context.options, &context.base.dn_key_of(node), &draft.attrs, schema);
     if scope == Scope::Plain {
         // A large group is not worth a look at each value, of which none is new in form.
-        return Moved { axes: None, missing: Vec::new(), diagnostic: None };
+        return Moved::plain();
     }
     let checked = schema.validate(&draft.attrs, scope, Vec::new()).ok();
     let asked = identity::Asked::default();
-    checked
-        .and_then(|checked| identity::advance(context, scope, Some(before), asked, &checked, true).ok())
-        .unwrap_or_else(|| Moved { axes: before.axes, missing: before.missing.clone(), diagnostic: None })
+    let moved = checked.and_then(|checked| {
+        advance(context, Step { scope, before: Some(before), asked, checked: &checked, changed }).ok()
+    });
+    moved.unwrap_or_else(|| Moved::none(before))
 }
 
 /// Values that name the entry or one below it get the new name, or go. A value that is part of

@@ -4,6 +4,7 @@
 use super::{
     ChangeKind, Error, Node,
     add::{may_add, put_rdn_values},
+    advance::{Step, advance},
     identity,
     marks::Mark,
     plan::{Context, Plan},
@@ -70,8 +71,10 @@ pub(super) fn plan(
     }
     let scope = identity::scope(context.options, &new_key, &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
+    let named: Vec<_> = new_rdn.avas().iter().chain(node.rdn.avas()).filter_map(|a| schema.attr_id(&a.attr)).collect();
     let asked = identity::Asked::default();
-    let moved = identity::advance(context, scope, Some(&before.operational), asked, &checked, true)?;
+    let step = Step { scope, before: Some(&before.operational), asked, checked: &checked, changed: &named };
+    let moved = advance(context, step)?;
 
     if parent == old_parent && *new_rdn == node.rdn && draft == Draft::of(before) {
         return Ok(Plan::unchanged(before.uuid));

@@ -2,6 +2,7 @@
 
 use super::{
     ChangeKind, Error, Node, Outcome,
+    advance::Record,
     plan::{Context, Effect, Plan},
 };
 use crate::{
@@ -25,8 +26,14 @@ pub(super) fn plan(context: &Context<'_>, uuid: Uuid, as_of: u64, event: Event) 
     if to == from {
         return Ok(unchanged);
     }
+    let new = Axes { state: to.number(), ..axes };
+    let mut facts = operational.facts.clone().unwrap_or_default();
+    let most = context.options.limits.history_moves;
+    let record = Record { time: context.now, actor: context.actor(), why: context.terms.why.clone(), most };
+    record.moves(Some(&axes), &new, &mut facts);
     let operational = Operational {
-        axes: Some(Axes { state: to.number(), ..axes }),
+        axes: Some(new),
+        facts: Some(facts),
         synced: if to == State::Synced { Some(context.now) } else { operational.synced },
         ..operational.clone()
     };

@@ -21,7 +21,12 @@ impl Op {
             Op::Modify { changes, .. } => {
                 changes.iter().filter(|(_, name, _)| secret(name)).map(|(_, _, v)| v.len()).sum()
             }
-            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => 0,
+            Op::Delete { .. }
+            | Op::Rename { .. }
+            | Op::Report { .. }
+            | Op::Undelete { .. }
+            | Op::Purge { .. }
+            | Op::Touch { .. } => 0,
         }
     }
 
@@ -52,7 +57,12 @@ impl Op {
                     false => Err(place.denial("write userPassword".to_owned())),
                 }
             }
-            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => Ok(()),
+            Op::Delete { .. }
+            | Op::Rename { .. }
+            | Op::Report { .. }
+            | Op::Undelete { .. }
+            | Op::Purge { .. }
+            | Op::Touch { .. } => Ok(()),
         }
     }
 
@@ -86,7 +96,12 @@ impl Op {
                     }
                 }
             }
-            Op::Delete { .. } | Op::Rename { .. } | Op::Report { .. } => {}
+            Op::Delete { .. }
+            | Op::Rename { .. }
+            | Op::Report { .. }
+            | Op::Undelete { .. }
+            | Op::Purge { .. }
+            | Op::Touch { .. } => {}
         }
         Ok(())
     }

@@ -55,6 +55,8 @@ pub struct Snapshot {
     /// Entries that need to be looked for before others.
     pub(super) marks: imbl::OrdSet<(Mark, EntryId)>,
     root: Option<EntryId>,
+    /// Identities that are deleted softly: in no tree and in no index.
+    deleted: imbl::OrdMap<Uuid, Arc<Node>>,
 }
 
 impl Node {
@@ -96,6 +98,7 @@ impl Snapshot {
             chains: Chains::default(),
             marks: imbl::OrdSet::new(),
             root: None,
+            deleted: imbl::OrdMap::new(),
         }
     }
 
@@ -117,6 +120,23 @@ impl Snapshot {
         let before = self.head.checked_sub(self.recent.len() as u64)?;
         let skip = usize::try_from(after.checked_sub(before)?).ok()?;
         Some((before + 1..).zip(&self.recent).skip(skip))
+    }
+
+    /// Identities that are deleted softly, under the names that they had.
+    pub fn deleted(&self) -> impl ExactSizeIterator<Item = &Arc<Node>> {
+        self.deleted.values()
+    }
+
+    pub fn deleted_by_uuid(&self, uuid: Uuid) -> Option<&Arc<Node>> {
+        self.deleted.get(&uuid)
+    }
+
+    pub(super) fn bury(&mut self, tomb: Arc<Node>) {
+        self.deleted.insert(tomb.entry.uuid, tomb);
+    }
+
+    pub(super) fn forget(&mut self, uuid: Uuid) {
+        self.deleted.remove(&uuid);
     }
 
     pub fn len(&self) -> usize {
@@ -318,6 +338,7 @@ impl Snapshot {
             }
             None => self.root = Some(node.id),
         }
+        self.deleted.remove(&node.entry.uuid);
         self.note_group(old.as_ref().map(|n| n.entry.as_ref()), &node);
         self.by_uuid.insert(node.entry.uuid, node.id);
         self.mark(old.as_deref(), Some(&node));

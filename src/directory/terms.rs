@@ -1,7 +1,14 @@
 //! Updates as a client asks for them: who, what, and on which terms; and what came of each.
 
 use super::{Error, Node, Op, Snapshot};
-use crate::{access::Identity, filter::Filter};
+use crate::{
+    access::Identity,
+    entry::FactsChange,
+    filter::Filter,
+    lifecycle::{Event, Release},
+    schema::Violation,
+};
+use smol_str::SmolStr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -30,6 +37,38 @@ pub struct Terms {
     pub manage_dsa_it: bool,
     /// Which states of the entry the client wants to see (RFC 4527).
     pub sights: Sights,
+    /// Why, for the history of an identity.
+    pub why: SmolStr,
+    pub on_fault: OnFault,
+    /// In place of `identities.release`.
+    pub release: Option<Release>,
+    /// What this change is in the life of an identity, where it is not just a write.
+    pub event: Option<Event>,
+    /// Facts that only fronts of the server's own set.
+    pub facts: Option<Box<FactsChange>>,
+    /// Faults that the front itself has found. Present, they take the place of all that were found
+    /// so earlier; absent, those of attributes that this change does not touch stay.
+    pub faults: Option<Vec<Violation>>,
+    /// The journal number that the entry must still have as its last ([`crate::entry::Operational`]).
+    pub as_of: Option<u64>,
+}
+
+impl Terms {
+    /// The terms for what follows elsewhere in the tree: what was said of the one entry is not said
+    /// of others.
+    pub(super) fn for_others(&self) -> Terms {
+        let why = self.why.clone();
+        Terms { tree: self.tree, relax: self.relax, manage_dsa_it: self.manage_dsa_it, why, ..Terms::default() }
+    }
+}
+
+/// What to do with an identity that breaks class rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    #[default]
+    Refuse,
+    /// It is kept as TO_COMPLETE.
+    Hold,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 //! under access rules. The one place that knows the values of operational attributes.
 
 use super::{
-    Csn, Node, Snapshot,
+    Csn, Node, Snapshot, facts,
     groups::{Depth, Membership},
-    identity,
 };
 use crate::{
     access::{Place, Right},
@@ -126,11 +125,8 @@ impl<'s> View<'s> {
             self.gathered(attr)
         } else if attr == known.missing {
             operational.missing.iter().map(|m| m.clone().into_bytes()).collect()
-        } else if attr == known.last_sync {
-            operational.synced.map(|t| one(t.generalized_time())).unwrap_or_default()
-        } else if let Some(axes) = &operational.axes {
-            let values = identity::axis_values(axes, &self.snapshot.schema);
-            values.into_iter().find(|(id, _)| *id == attr).map(|(_, v)| one(v)).unwrap_or_default()
+        } else if operational.axes.is_some() {
+            facts::values(operational, attr, known)
         } else {
             Vec::new()
         }
@@ -139,7 +135,7 @@ impl<'s> View<'s> {
     /// The attributes that [`View::computed`] may have values for.
     pub fn computed_attributes(&self) -> Vec<AttrId> {
         let k = &self.snapshot.schema.known;
-        if self.node.is_synthetic() {
+        if self.node.is_synthetic() && self.node.entry.operational.axes.is_none() {
             return vec![k.entry_dn, k.structural_object_class, k.subschema_subentry];
         }
         let mut list = vec![
@@ -159,7 +155,7 @@ impl<'s> View<'s> {
         ];
         list.extend(self.snapshot.groups.shown().filter(|attr| self.gathers(*attr)));
         if self.node.entry.operational.axes.is_some() {
-            list.extend([k.state, k.lifecycle, k.data_status, k.init_state, k.missing, k.last_sync]);
+            list.extend(facts::attributes(k));
         }
         list
     }

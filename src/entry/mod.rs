@@ -6,11 +6,15 @@
 
 pub mod ber;
 mod draft;
+mod facts;
+mod history;
 pub mod ldif;
 mod modify;
 mod operational;
 
 pub use draft::Draft;
+pub use facts::{Deleted, Facts, FactsChange, Held};
+pub use history::{Axis, History, Move};
 pub use modify::{ModError, ModKind, Modification};
 pub use operational::{Axes, Operational};
 

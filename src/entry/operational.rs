@@ -1,5 +1,6 @@
 //! What the server itself keeps about an entry, beside its user attributes.
 
+use super::Facts;
 use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -20,8 +21,10 @@ pub struct Operational {
     pub axes: Option<Axes>,
     /// What a TO_COMPLETE identity lacks, one violation each.
     pub missing: Vec<String>,
-    /// When all targets last accepted it.
+    /// When all targets last accepted it [lastBackendSync].
     pub synced: Option<Timestamp>,
+    /// Only identities have them.
+    pub facts: Option<Box<Facts>>,
 }
 
 impl Operational {
@@ -37,6 +40,7 @@ impl Operational {
             axes: None,
             missing: Vec::new(),
             synced: None,
+            facts: None,
         }
     }
 }

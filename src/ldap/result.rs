@@ -145,6 +145,7 @@ pub fn code(error: &Error) -> Code {
         Error::SeveralServers => Code::AffectsMultipleDsas,
         Error::Alias { .. } => Code::AliasProblem,
         Error::AssertionFailed => Code::AssertionFailed,
+        Error::Stale => Code::Busy,
         Error::Unwilling(_) => Code::UnwillingToPerform,
         Error::Unavailable | Error::NoSpace => Code::Unavailable,
         Error::Internal(_) | Error::Store(_) => Code::Other,

@@ -80,11 +80,19 @@ pub enum Fault {
     DataStatus,
     #[error("expected 0 not sent, 1 sent or 2 initialised")]
     InitState,
+    #[error("expected TRUE or FALSE")]
+    Boolean,
+    #[error("expected at the most {REASON} bytes of text without control characters")]
+    Reason,
 }
+
+/// Bytes of a reason for the history.
+const REASON: usize = 256;
 
 /// Reading of values that clients write to the axes.
 pub mod parse_axis {
-    use super::{Fault, Lifecycle, State};
+    use super::{Fault, Lifecycle, REASON, State};
+    use smol_str::SmolStr;
 
     fn number(value: &[u8]) -> Option<i32> {
         std::str::from_utf8(value).ok()?.parse().ok()
@@ -107,5 +115,18 @@ pub mod parse_axis {
 
     pub fn init_state(value: &[u8]) -> Result<i32, Fault> {
         number(value).filter(|n| (0..=2).contains(n)).ok_or(Fault::InitState)
+    }
+
+    pub fn boolean(value: &[u8]) -> Result<bool, Fault> {
+        match value {
+            b"TRUE" => Ok(true),
+            b"FALSE" => Ok(false),
+            _ => Err(Fault::Boolean),
+        }
+    }
+
+    pub fn reason(value: &[u8]) -> Result<SmolStr, Fault> {
+        let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= REASON);
+        text.filter(|text| !text.chars().any(char::is_control)).map(SmolStr::new).ok_or(Fault::Reason)
     }
 }

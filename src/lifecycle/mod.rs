@@ -4,7 +4,7 @@
 mod machine;
 mod meaning;
 
-pub use machine::{Event, Refused, Release, next};
+pub use machine::{Event, Past, Refused, Release, allowed, next};
 pub use meaning::{Account, Export, Fault, Lifecycle, account, export, parse_axis};
 
 use crate::entry::Axes;
@@ -66,6 +66,9 @@ impl std::fmt::Display for State {
         write!(f, "{} {}", self.number(), self.name())
     }
 }
+
+/// The dataStatus of an account that is in use.
+pub const ACTIVE: i32 = 1;
 
 /// The axes of a new identity, before its first move: official, not initialised, not invited.
 pub fn fresh(state: State) -> Axes {

@@ -101,6 +101,7 @@ pub fn terms(call: &Call) -> Terms {
         relax: controls.relax,
         manage_dsa_it: controls.manage_dsa_it,
         sights: Sights { before: controls.pre_read.is_some(), after: controls.post_read.is_some() },
+        ..Terms::default()
     }
 }
 
