@@ -110,7 +110,7 @@ pub struct Relations {
 }
 
 /// Which entries are identities, and how they are released.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Identities {
     /// An inetOrgPerson below one of these is an identity.
     pub bases: Vec<DnKey>,

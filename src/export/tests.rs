@@ -9,7 +9,6 @@ use crate::{
     clock,
     directory::{Directory, Identities, Op, Options, Relations, Snapshot, default_indexes},
     dn::Dn,
-    lifecycle::Release,
     limits::Limits,
     schema::{Schema, Sources},
     store::MemDisk,
@@ -26,7 +25,7 @@ async fn entry(suffix: &str, attrs: &[(&str, &[&[u8]])]) -> Arc<Snapshot> {
     let options = Options {
         suffix: suffix.clone(),
         access: Arc::new(Access::bind(&[rule], "", &schema).unwrap()),
-        identities: Identities { bases: Vec::new(), release: Release::Automatic },
+        identities: Identities::default(),
         relations: Relations::default(),
         schema,
         indexes: default_indexes(),

@@ -14,7 +14,6 @@ use vestibule::{
     dn::{Dn, Rdn},
     entry::ModKind,
     filter::{self, Filter},
-    lifecycle::Release,
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -62,7 +61,7 @@ fn start() -> Arc<Directory> {
     let access = Access::bind(&[rule], SUFFIX, &schema).unwrap();
     let options = directory::Options {
         suffix: Dn::parse(SUFFIX).unwrap(),
-        identities: Identities { bases: Vec::new(), release: Release::Automatic },
+        identities: Identities::default(),
         access: Arc::new(access),
         relations: Relations::default(),
         indexes: default_indexes(),

@@ -17,7 +17,6 @@ use vestibule::{
     dn::Dn,
     entry::ModKind,
     filter::{self, Filter},
-    lifecycle::Release,
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -58,7 +57,7 @@ fn start(nested: bool) -> (Arc<Directory>, Writer) {
     let rule: RuleDef = serde_yaml::from_str("{name: all, who: [anyone], rights: all}").unwrap();
     let options = directory::Options {
         suffix: Dn::parse(SUFFIX).unwrap(),
-        identities: Identities { bases: Vec::new(), release: Release::Automatic },
+        identities: Identities::default(),
         relations: Relations { groups: GroupOptions { nested, ..GroupOptions::default() }, ..Relations::default() },
         access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),
         indexes: default_indexes(),

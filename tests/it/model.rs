@@ -65,6 +65,7 @@ fn options() -> directory::Options {
         identities: Identities {
             bases: vec![schema.dn_value_key(&format!("ou=people,{SUFFIX}")).unwrap()],
             release: Release::Automatic,
+            ..Identities::default()
         },
         access: Arc::new(access),
         relations: Relations::default(),

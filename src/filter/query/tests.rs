@@ -1,3 +1,5 @@
+//! Table of filter documents.
+
 use super::*;
 use serde_json::json;
 

@@ -77,7 +77,7 @@ impl World {
         let options = Options {
             suffix: suffix.clone(),
             access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),
-            identities: Identities { bases: vec![schema.dn_key(&dn("ou=people"))], release },
+            identities: Identities { bases: vec![schema.dn_key(&dn("ou=people"))], release, ..Identities::default() },
             relations: Relations::default(),
             schema,
             indexes: default_indexes(),
