@@ -40,6 +40,14 @@ impl Timestamp {
         }
     }
 
+    /// `YYYY-mm-ddTHH:MM:SS.mmmZ`, the form of dates in JSON (RFC 3339, and what JavaScript writes).
+    pub fn rfc3339(self) -> String {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(t) => t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            Err(_) => "1970-01-01T00:00:00.000Z".to_owned(),
+        }
+    }
+
     /// Reads generalizedTime: minutes, seconds and fraction optional, zone required
     /// (RFC 4517 3.3.13).
     pub fn parse_generalized_time(text: &str) -> Option<Self> {

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 9] = [
     &["schema"],
     &["entry"],
     &["filter"],
-    &["access", "lifecycle", "auth"],
+    &["access", "lifecycle", "auth", "sesame"],
     &["store"],
     &["directory"],
     &["ldap", "http", "export"],

@@ -1,0 +1,143 @@
+//! One attribute between its two forms: LDAP values, and a JSON value of Sesame's document.
+
+use crate::schema::{AttrId, ClassId, Schema, Syntax, ValueType};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use serde_json::{Number, Value};
+use smol_str::SmolStr;
+
+/// Lists in Sesame whatever LDAP says of them.
+const LISTS: [&str; 2] = ["employeeNumber", "departmentNumber"];
+
+/// How the document writes an attribute of one block.
+pub(super) struct Shape {
+    /// The key, as the rule file spells it or else the schema.
+    pub key: SmolStr,
+    kind: Option<ValueType>,
+    items: ValueType,
+}
+
+impl Shape {
+    pub fn of(schema: &Schema, class: ClassId, attr: AttrId) -> Self {
+        let name = schema.attribute(attr).name.clone();
+        let rules = schema.rules();
+        let property = rules.of(class).and_then(|rule| rule.properties.iter().find(|p| p.attr == attr));
+        match property {
+            Some(property) => Shape { key: property.name.clone(), kind: Some(property.kind), items: property.items },
+            None if class == schema.known.inet_org_person && LISTS.contains(&name.as_str()) => {
+                Shape { key: name, kind: Some(ValueType::Array), items: ValueType::String }
+            }
+            None => Shape { key: name, kind: None, items: ValueType::String },
+        }
+    }
+
+    /// The JSON of stored values. Without a type by the rules several values make a list, one does
+    /// not.
+    pub fn read(&self, values: &[Vec<u8>], syntax: Syntax) -> Value {
+        match (self.kind, values) {
+            (Some(ValueType::Array), values) => values.iter().map(|v| scalar(self.items, v, syntax)).collect(),
+            (kind, [one]) => scalar(kind.unwrap_or(ValueType::String), one, syntax),
+            (kind, many) => many.iter().map(|v| scalar(kind.unwrap_or(ValueType::String), v, syntax)).collect(),
+        }
+    }
+}
+
+fn scalar(kind: ValueType, value: &[u8], syntax: Syntax) -> Value {
+    if is_binary(syntax) {
+        return Value::String(BASE64.encode(value));
+    }
+    let text = String::from_utf8_lossy(value);
+    let typed = match kind {
+        ValueType::Integer | ValueType::Number => text
+            .parse::<i64>()
+            .ok()
+            .map(Value::from)
+            .or_else(|| text.parse().ok().and_then(Number::from_f64).map(Value::Number)),
+        ValueType::Boolean => match text.as_ref() {
+            "TRUE" => Some(Value::Bool(true)),
+            "FALSE" => Some(Value::Bool(false)),
+            _ => None,
+        },
+        ValueType::Object => serde_json::from_str(&text).ok().filter(Value::is_object),
+        _ => None,
+    };
+    typed.unwrap_or_else(|| Value::String(text.into_owned()))
+}
+
+/// What LDAP can hold of a JSON value.
+pub(super) struct Written {
+    pub values: Vec<Vec<u8>>,
+    /// A value is there that is none of the attribute's syntax.
+    pub unfit: bool,
+}
+
+/// The LDAP values of a JSON value: what is empty is none, a second one of a single-valued
+/// attribute stays out, and so does what breaks the syntax.
+pub(super) fn write(schema: &Schema, attr: AttrId, value: &Value) -> Written {
+    let attribute = schema.attribute(attr);
+    let mut written = Written { values: Vec::new(), unfit: false };
+    let items = match value {
+        Value::Array(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for item in items {
+        let Some(text) = text(item) else { continue };
+        // Sesame keeps photographs elsewhere, and here the name of the place.
+        let bytes = match is_binary(attribute.syntax) {
+            true => match BASE64.decode(&text) {
+                Ok(bytes) => bytes,
+                Err(_) => continue,
+            },
+            false => text.into_bytes(),
+        };
+        if !attribute.syntax.accepts(&bytes, schema) {
+            written.unfit = true;
+            continue;
+        }
+        let form = schema.identity(attr, &bytes);
+        let twin = written.values.iter().any(|held| schema.identity(attr, held) == form);
+        drop(form);
+        let full = attribute.single_value && !written.values.is_empty();
+        if !twin && !full {
+            written.values.push(bytes);
+        }
+    }
+    written
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null | Value::Array(_) => None,
+        Value::String(text) => Some(text.clone()).filter(|t| !t.is_empty()),
+        Value::Bool(true) => Some("TRUE".to_owned()),
+        Value::Bool(false) => Some("FALSE".to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Object(members) if members.is_empty() => None,
+        Value::Object(_) => Some(value.to_string()),
+    }
+}
+
+fn is_binary(syntax: Syntax) -> bool {
+    use Syntax::*;
+    matches!(
+        syntax,
+        Audio
+            | Binary
+            | Certificate
+            | CertificateList
+            | CertificatePair
+            | FaxImage
+            | Jpeg
+            | OctetString
+            | SupportedAlgorithm
+    )
+}
+
+/// True if both lists hold the same values in whatever order.
+pub(super) fn same_set(one: &[Vec<u8>], other: &[Vec<u8>]) -> bool {
+    let sorted = |list: &[Vec<u8>]| {
+        let mut list = list.to_vec();
+        list.sort();
+        list
+    };
+    one.len() == other.len() && sorted(one) == sorted(other)
+}
