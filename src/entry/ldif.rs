@@ -247,6 +247,54 @@ pub fn push_line(out: &mut String, name: &str, value: &[u8]) {
     out.push('\n');
 }
 
+impl Record {
+    /// As a change record for people to read, with the empty line that ends it.
+    pub fn to_change(&self) -> String {
+        let mut out = String::new();
+        push_line(&mut out, "dn", self.dn.as_bytes());
+        match &self.kind {
+            RecordKind::Add(attrs) => {
+                push_line(&mut out, "changetype", b"add");
+                attrs.iter().for_each(|(name, values)| values.iter().for_each(|v| push_readable(&mut out, name, v)));
+            }
+            RecordKind::Delete => push_line(&mut out, "changetype", b"delete"),
+            RecordKind::Modify(changes) => {
+                push_line(&mut out, "changetype", b"modify");
+                for (kind, name, values) in changes {
+                    let verb = match kind {
+                        super::ModKind::Add => "add",
+                        super::ModKind::Delete => "delete",
+                        super::ModKind::Replace => "replace",
+                        super::ModKind::Increment => "increment",
+                    };
+                    push_line(&mut out, verb, name.as_bytes());
+                    values.iter().for_each(|v| push_readable(&mut out, name, v));
+                    out.push_str("-\n");
+                }
+            }
+            RecordKind::Rename { new_rdn, delete_old, new_superior } => {
+                push_line(&mut out, "changetype", b"modrdn");
+                push_line(&mut out, "newrdn", new_rdn.as_bytes());
+                push_line(&mut out, "deleteoldrdn", if *delete_old { b"1" } else { b"0" });
+                new_superior.iter().for_each(|dn| push_line(&mut out, "newsuperior", dn.as_bytes()));
+            }
+        }
+        out.push('\n');
+        out
+    }
+}
+
+/// [`push_line`], under a comment with the text where it is encoded.
+fn push_readable(out: &mut String, name: &str, value: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(value)
+        && !is_safe(text)
+        && !text.chars().any(char::is_control)
+    {
+        out.push_str(&format!("# {name}: {text}\n"));
+    }
+    push_line(out, name, value);
+}
+
 fn is_safe(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().all(|b| matches!(b, 1..=0x7f) && *b != b'\n' && *b != b'\r')

@@ -42,6 +42,54 @@ pub struct Reply {
     pub message: String,
 }
 
+/// An entry with its attributes.
+pub type Found = (String, Vec<(String, Vec<Vec<u8>>)>);
+
+/// Which entries have all of these values; without any, the entry named as the base.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub base: String,
+    pub keys: Vec<(smol_str::SmolStr, String)>,
+}
+
+impl Question {
+    /// Entries asked for: enough to tell that there are several.
+    pub const MOST: usize = 3;
+
+    /// As a filter in text form (RFC 4515).
+    pub fn filter(&self) -> String {
+        let escaped = |value: &str| -> String {
+            let plain = |c: char| !matches!(c, '(' | ')' | '*' | '\\' | '\0');
+            value.chars().map(|c| if plain(c) { c.to_string() } else { format!("\\{:02x}", c as u32) }).collect()
+        };
+        match self.keys.is_empty() {
+            true => "(objectClass=*)".to_owned(),
+            false => {
+                let parts: Vec<_> = self.keys.iter().map(|(n, v)| format!("({n}={})", escaped(v))).collect();
+                format!("(&{})", parts.concat())
+            }
+        }
+    }
+
+    fn request(&self, attrs: &[&str]) -> LdapOp {
+        let equal = |(name, value): &(smol_str::SmolStr, String)| LdapFilter::Equality(name.to_string(), value.clone());
+        let (scope, filter) = match self.keys.is_empty() {
+            true => (LdapSearchScope::Base, LdapFilter::Present("objectClass".to_owned())),
+            false => (LdapSearchScope::Subtree, LdapFilter::And(self.keys.iter().map(equal).collect())),
+        };
+        LdapOp::SearchRequest(LdapSearchRequest {
+            base: self.base.clone(),
+            scope,
+            aliases: LdapDerefAliases::Never,
+            sizelimit: Question::MOST as i32,
+            timelimit: 0,
+            typesonly: false,
+            filter,
+            attrs: attrs.iter().map(|a| (*a).to_owned()).collect(),
+        })
+    }
+}
+
 /// Requests under way; servers commonly allow more.
 const WINDOW: usize = 32;
 const MAX_MESSAGE: usize = 64 << 20;
@@ -138,6 +186,43 @@ impl Client {
         self.waiting.remove(order);
         let LdapResult { code, message, .. } = result;
         Ok(Reply { order, code: code as i64, message })
+    }
+
+    /// The entries that answer each of the questions, which are asked several at a time. A name that
+    /// is not there has no answer.
+    pub async fn find(&mut self, questions: &[Question], attrs: &[&str]) -> anyhow::Result<Vec<Vec<Found>>> {
+        let mut answers: Vec<Vec<Found>> = questions.iter().map(|_| Vec::new()).collect();
+        // Message ids count up, so that the first tells the question.
+        let mut asked: VecDeque<(i32, usize)> = VecDeque::new();
+        let mut next = questions.iter().enumerate();
+        loop {
+            while asked.len() < WINDOW {
+                let Some((at, question)) = next.next() else { break };
+                asked.push_back((self.next_id, at));
+                self.post(question.request(attrs)).await?;
+            }
+            if asked.is_empty() {
+                self.waiting.clear();
+                return Ok(answers);
+            }
+            let LdapMsg { msgid, op, .. } = self.receive().await?;
+            let place = asked.iter().position(|(id, _)| *id == msgid).context("an answer to nothing that was asked")?;
+            match op {
+                LdapOp::SearchResultEntry(entry) => {
+                    let attrs = entry.attributes.into_iter().map(|a| (a.atype, a.vals)).collect();
+                    let at = asked.get(place).map_or(0, |(_, at)| *at);
+                    answers.get_mut(at).into_iter().for_each(|list| list.push((entry.dn.clone(), Vec::clone(&attrs))));
+                }
+                LdapOp::SearchResultDone(result) => {
+                    asked.remove(place);
+                    match result.code {
+                        LdapResultCode::Success | LdapResultCode::NoSuchObject | LdapResultCode::SizeLimitExceeded => {}
+                        code => bail!("result {}: {}", code as i64, result.message),
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Calls `each` with every entry below `base`, as the server sends them.
