@@ -128,6 +128,7 @@ pub fn open_directory(settings: &Settings, built: &Built) -> anyhow::Result<(Arc
         schema: Arc::clone(&built.schema),
         access: Arc::clone(&built.access),
         identities: built.identities.clone(),
+        career: Arc::clone(&built.career),
         relations: built.relations.clone(),
         indexes: built.indexes.clone(),
         targets: built.targets.iter().filter(|t| t.enabled).map(|t| t.name.clone()).collect(),

@@ -12,6 +12,7 @@ use crate::{
     dn::{Dn, DnKey},
     export::TargetOptions,
     ldap::{Admin, AdminPassword, BoundsRule, Offered, Proxies, Sasl, tls},
+    lifecycle::{self, Career},
     limits::Limits,
     schema::{Schema, Sources},
 };
@@ -32,6 +33,7 @@ pub struct Built {
     pub schema: Arc<Schema>,
     pub access: Arc<Access>,
     pub identities: directory::Identities,
+    pub career: Arc<Career>,
     pub relations: Relations,
     pub indexes: Vec<SmolStr>,
     pub targets: Vec<TargetOptions>,
@@ -69,6 +71,7 @@ impl Settings {
         let mut faults = Vec::new();
         let access = keep(self.access(&schema), &mut faults);
         let identities = keep(self.identities(&schema), &mut faults);
+        let career = keep(self.career(&schema), &mut faults);
         let targets = keep(self.targets(&schema), &mut faults);
         let indexes = file.indexes.clone().unwrap_or_else(default_indexes);
         for name in &indexes {
@@ -96,10 +99,11 @@ impl Settings {
         if file.tls.client_required && file.tls.client_ca.is_none() {
             faults.push(format!("{}: at tls.client_required: it needs tls.client_ca", self.origin.display()));
         }
-        match (access, identities, targets, controls, bounds, relations, sasl) {
+        match (access, identities, career, targets, controls, bounds, relations, sasl) {
             (
                 Some(access),
                 Some(identities),
+                Some(career),
                 Some(targets),
                 Some(controls),
                 Some(bounds),
@@ -110,6 +114,7 @@ impl Settings {
                 schema,
                 access: Arc::new(access),
                 identities,
+                career: Arc::new(career),
                 relations,
                 indexes,
                 targets,
@@ -137,6 +142,15 @@ impl Settings {
             let lines = errors.iter().map(|e| format!("{}: {e}", path.display()));
             anyhow!(lines.collect::<Vec<_>>().join("\n"))
         })
+    }
+
+    /// The lifecycle files, read and bound.
+    pub fn career(&self, schema: &Schema) -> anyhow::Result<Career> {
+        let sources = match &self.file.lifecycle.folder {
+            Some(folder) => lifecycle::Sources::folder(folder)?,
+            None => lifecycle::Sources::shipped(),
+        };
+        Ok(Career::compile(&sources, schema)?)
     }
 
     fn bounds(&self, schema: &Schema) -> anyhow::Result<Vec<BoundsRule>> {

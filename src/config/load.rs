@@ -75,6 +75,7 @@ pub fn load(overrides: &Overrides) -> anyhow::Result<Settings> {
     let optional = [
         &mut file.schemas,
         &mut file.access,
+        &mut file.lifecycle.folder,
         &mut file.admin.password_file,
         &mut file.admin.token_file,
         &mut file.listen.ldapi,
@@ -85,6 +86,7 @@ pub fn load(overrides: &Overrides) -> anyhow::Result<Settings> {
     if overrides.config.is_none() && !default.exists() {
         file.schemas = file.schemas.filter(|p| p.exists());
         file.access = file.access.filter(|p| p.exists());
+        file.lifecycle.folder = file.lifecycle.folder.filter(|p| p.exists());
     }
     apply(&mut file, overrides);
     Ok(Settings { file, origin })

@@ -40,6 +40,8 @@ pub struct File {
     pub schemas: Option<PathBuf>,
     /// Access rules; absent: those that the program was built with.
     pub access: Option<PathBuf>,
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
     /// Folder of export targets, one file each.
     pub targets: PathBuf,
     #[serde(default)]
@@ -143,6 +145,23 @@ impl Default for Identities {
             release: Release::default(),
             delete: DeleteMode::default(),
         }
+    }
+}
+
+/// How careers are kept up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lifecycle {
+    /// Folder with states.yml, rules.yml or rules/, transitions.yml and resource-states.yml; absent:
+    /// those that the program was built with.
+    pub folder: Option<PathBuf>,
+    /// Seconds between two looks at the timed rules when none is due before.
+    pub tick_secs: u64,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Lifecycle { folder: None, tick_secs: 300 }
     }
 }
 

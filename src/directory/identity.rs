@@ -75,11 +75,13 @@ pub(super) fn is_asked(attr: AttrId, schema: &Schema) -> bool {
 
 /// Takes the axes out of a draft again. What was sent is asked for; what was only there before is
 /// not.
-pub(super) fn take_axes(draft: &mut Draft, sent: impl Fn(AttrId) -> bool, schema: &Schema) -> Result<Asked, Error> {
+pub(super) fn take_axes(draft: &mut Draft, sent: impl Fn(AttrId) -> bool, snapshot: &Snapshot) -> Result<Asked, Error> {
+    let schema = &snapshot.schema;
+    let stages = &snapshot.career.stages;
     let known = &schema.known;
     Ok(Asked {
         state: one(draft, known.state, &sent, schema, parse_axis::state)?,
-        lifecycle: one(draft, known.lifecycle, &sent, schema, parse_axis::lifecycle)?,
+        lifecycle: one(draft, known.lifecycle, &sent, schema, |value| parse_axis::lifecycle(value, stages))?,
         data_status: one(draft, known.data_status, &sent, schema, parse_axis::data_status)?,
         init_state: one(draft, known.init_state, &sent, schema, parse_axis::init_state)?,
         ignore_lifecycle: one(draft, known.ignore_lifecycle, &sent, schema, parse_axis::boolean)?,

@@ -12,6 +12,7 @@ mod change;
 mod content;
 mod csn;
 mod delete;
+mod due;
 mod error;
 mod facts;
 mod follow;
@@ -58,7 +59,7 @@ use crate::{
     clock::Clock,
     dn::{Dn, DnKey, Rdn},
     entry::{ModKind, Modification},
-    lifecycle::{Event, Release},
+    lifecycle::{Career, Event, Release},
     limits::Limits,
     schema::Schema,
     store::{Disk, RecordKey},
@@ -92,6 +93,8 @@ pub struct Options {
     pub schema: Arc<Schema>,
     pub access: Arc<Access>,
     pub identities: Identities,
+    /// What the lifecycle files declare at start; later the snapshots have it.
+    pub career: Arc<Career>,
     pub relations: Relations,
     /// Attributes with an index; see [`default_indexes`].
     pub indexes: Vec<SmolStr>,

@@ -43,7 +43,7 @@ pub(super) fn plan(
             (true, None) => {}
         }
     }
-    let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), schema)?;
+    let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), context.base)?;
     if asked.deleted == Some(true) {
         return delete(context, node, &changes, schema);
     }

@@ -56,7 +56,8 @@ pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Er
     let index = Index::new(&options.indexes, needed, &options.schema)
         .map_err(|name| Error::Internal(format!("index on '{name}': not an attribute type with an equality rule")))?;
     let schema = Arc::clone(&options.schema);
-    let mut snapshot = Snapshot::empty(schema, options.suffix.clone(), groups, index, info.head);
+    let mut snapshot =
+        Snapshot::empty((schema, Arc::clone(&options.career)), options.suffix.clone(), groups, index, info.head);
     place(records, &mut snapshot)?;
     snapshot.head_time = head_time(disk, info.head)?;
     snapshot.store_id = info.store_id;

@@ -2,14 +2,15 @@
 //! copy that shares all but the touched nodes, readers keep what they hold.
 
 use super::{
-    Change, Content, Csn, EntryId, Error, SUBSCHEMA, View, chain::Chains, groups::Groups, index::Index, marks::Mark,
-    member_url::MemberUrl,
+    Change, Content, Csn, EntryId, Error, SUBSCHEMA, View, chain::Chains, due::Due, groups::Groups, index::Index,
+    marks::Mark, member_url::MemberUrl,
 };
 use crate::{
     access::{Grants, Right},
     clock::Timestamp,
     dn::{Dn, DnKey, Rdn, RdnKey},
     entry::Entry,
+    lifecycle::Career,
     schema::Schema,
 };
 use smol_str::SmolStr;
@@ -55,6 +56,9 @@ pub struct Snapshot {
     /// Entries that need to be looked for before others.
     pub(super) marks: imbl::OrdSet<(Mark, EntryId)>,
     root: Option<EntryId>,
+    /// What the lifecycle files declare, as it is in force in this state.
+    pub career: Arc<Career>,
+    pub(super) due: Due,
     /// Identities that are deleted softly: in no tree and in no index.
     deleted: imbl::OrdMap<Uuid, Arc<Node>>,
 }
@@ -78,7 +82,13 @@ impl Node {
 }
 
 impl Snapshot {
-    pub(super) fn empty(schema: Arc<Schema>, suffix: Dn, groups: Groups, index: Index, head: u64) -> Self {
+    pub(super) fn empty(
+        (schema, career): (Arc<Schema>, Arc<Career>),
+        suffix: Dn,
+        groups: Groups,
+        index: Index,
+        head: u64,
+    ) -> Self {
         Snapshot {
             suffix_key: schema.dn_key(&suffix),
             suffix_text: SmolStr::new(suffix.to_string()),
@@ -98,6 +108,8 @@ impl Snapshot {
             chains: Chains::default(),
             marks: imbl::OrdSet::new(),
             root: None,
+            career,
+            due: Due::default(),
             deleted: imbl::OrdMap::new(),
         }
     }
@@ -341,6 +353,7 @@ impl Snapshot {
         self.deleted.remove(&node.entry.uuid);
         self.note_group(old.as_ref().map(|n| n.entry.as_ref()), &node);
         self.by_uuid.insert(node.entry.uuid, node.id);
+        self.note_due(node.id, Some(&node.entry));
         self.mark(old.as_deref(), Some(&node));
         let at = node.id.0 as usize;
         if at < self.nodes.len() {
@@ -348,6 +361,19 @@ impl Snapshot {
         } else {
             self.nodes.push_back(Some(node));
         }
+    }
+
+    fn note_due(&mut self, id: EntryId, entry: Option<&Entry>) {
+        self.due.note(id, entry, &self.career, &self.schema);
+    }
+
+    #[allow(dead_code, reason = "the engine comes next")]
+    /// Puts other lifecycle files in force, as of this state.
+    pub(super) fn follow_career(&mut self, career: Arc<Career>) {
+        self.career = career;
+        self.due = Due::default();
+        let nodes: Vec<Arc<Node>> = self.nodes.iter().flatten().cloned().collect();
+        nodes.iter().for_each(|node| self.note_due(node.id, Some(&node.entry)));
     }
 
     fn take_child(&mut self, parent: EntryId, key: &RdnKey) {
@@ -388,6 +414,7 @@ impl Snapshot {
             None => self.root = None,
         }
         self.by_uuid.remove(&node.entry.uuid);
+        self.note_due(node.id, None);
         if (node.id.0 as usize) < self.nodes.len() {
             self.nodes.set(node.id.0 as usize, None);
         }

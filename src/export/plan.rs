@@ -11,7 +11,7 @@ use super::{
 use crate::{
     directory::{Node, Snapshot},
     dn::{Dn, DnKey},
-    lifecycle::{self, Export},
+    lifecycle::Export,
 };
 use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
@@ -106,7 +106,7 @@ pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
 
 fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource, cause: Cause) -> Planned {
     let row = context.links.get(object);
-    let active = match node.entry.operational.axes.as_ref().map(lifecycle::export) {
+    let active = match node.entry.operational.axes.as_ref().map(|axes| context.snapshot.career.export(axes)) {
         Some(Export::Wait) => return Planned::new(resource, Some(node), Work::Leave),
         None | Some(Export::Active) => Some(true),
         Some(Export::Inactive) => Some(false),

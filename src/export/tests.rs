@@ -9,6 +9,7 @@ use crate::{
     clock,
     directory::{Directory, Identities, Op, Options, Relations, Snapshot, default_indexes},
     dn::Dn,
+    lifecycle::Career,
     limits::Limits,
     schema::{Schema, Sources},
     store::MemDisk,
@@ -25,6 +26,7 @@ async fn entry(suffix: &str, attrs: &[(&str, &[&[u8]])]) -> Arc<Snapshot> {
     let options = Options {
         suffix: suffix.clone(),
         access: Arc::new(Access::bind(&[rule], "", &schema).unwrap()),
+        career: Arc::new(Career::shipped(&schema).unwrap()),
         identities: Identities::default(),
         relations: Relations::default(),
         schema,

@@ -1,72 +1,29 @@
 //! What the axes mean to the rest of the server: may the account log in, is it exported, and as
-//! active or not.
+//! active or not; and the values that the axes can have.
 
-use super::{State, state};
-use crate::entry::Axes;
-
-/// The letters of the `lifecycle` axis. O, I and M are fixed by Sesame; the others are its
-/// shipped ones.
-pub struct Lifecycle;
-
-impl Lifecycle {
-    pub const OFFICIAL: char = 'O';
-    pub const LETTERS: &str = "OIMAPDV";
-}
+use super::State;
+use serde::Deserialize;
+use std::borrow::Cow;
 
 /// Whether a bind may succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {
     Usable,
     /// Why not, for the log; the client learns nothing of it.
-    Closed(&'static str),
+    Closed(Cow<'static, str>),
 }
 
 /// How a target should see the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Export {
     /// Not to be sent now; what a target holds already stays as it is.
     Wait,
     Active,
     Inactive,
     /// Attributes are sent, `active` stays as it was sent last.
+    #[serde(rename = "keep")]
     KeepActive,
-}
-
-pub fn account(axes: &Axes) -> Account {
-    match state(axes) {
-        State::ToComplete => return Account::Closed("state TO_COMPLETE"),
-        State::DontSync => return Account::Closed("state DONT_SYNC"),
-        _ => {}
-    }
-    match axes.data_status {
-        -1 => return Account::Closed("dataStatus DELETED"),
-        -3 => return Account::Closed("dataStatus INACTIVE"),
-        _ => {}
-    }
-    match axes.lifecycle {
-        'I' => Account::Closed("lifecycle I, inactive"),
-        'D' => Account::Closed("lifecycle D, to be destroyed"),
-        'V' => Account::Closed("lifecycle V, locked"),
-        _ => Account::Usable,
-    }
-}
-
-pub fn export(axes: &Axes) -> Export {
-    match state(axes) {
-        State::ToSync | State::Processing | State::Synced | State::OnError => {}
-        State::DontSync | State::ToComplete | State::ToCreate | State::Unknown | State::ToValidate => {
-            return Export::Wait;
-        }
-    }
-    if matches!(axes.data_status, -1 | -3) {
-        return Export::Inactive;
-    }
-    match axes.lifecycle {
-        'A' => Export::Wait,
-        'M' => Export::KeepActive,
-        'I' | 'D' | 'V' => Export::Inactive,
-        _ => Export::Active,
-    }
 }
 
 /// A value that is none of its axis.
@@ -74,8 +31,8 @@ pub fn export(axes: &Axes) -> Export {
 pub enum Fault {
     #[error("expected one of -99, -3, -2, -1, 0, 1, 2, 50, 99")]
     State,
-    #[error("expected one of the letters {}", Lifecycle::LETTERS)]
-    Lifecycle,
+    #[error("expected one of the letters {0}")]
+    Lifecycle(String),
     #[error("expected 1 ACTIVE, 0 NOTINITIALIZED, -1 DELETED, -2 PASSWORDNEEDTOBECHANGED or -3 INACTIVE")]
     DataStatus,
     #[error("expected 0 not sent, 1 sent or 2 initialised")]
@@ -91,7 +48,7 @@ const REASON: usize = 256;
 
 /// Reading of values that clients write to the axes.
 pub mod parse_axis {
-    use super::{Fault, Lifecycle, REASON, State};
+    use super::{super::Stages, Fault, REASON, State};
     use smol_str::SmolStr;
 
     fn number(value: &[u8]) -> Option<i32> {
@@ -102,11 +59,9 @@ pub mod parse_axis {
         number(value).and_then(State::from_number).ok_or(Fault::State)
     }
 
-    pub fn lifecycle(value: &[u8]) -> Result<char, Fault> {
-        match value {
-            [letter] if Lifecycle::LETTERS.as_bytes().contains(letter) => Ok(char::from(*letter)),
-            _ => Err(Fault::Lifecycle),
-        }
+    pub fn lifecycle(value: &[u8], stages: &Stages) -> Result<char, Fault> {
+        let text = std::str::from_utf8(value).ok();
+        text.and_then(|text| stages.named(text).ok()).ok_or_else(|| Fault::Lifecycle(stages.letters()))
     }
 
     pub fn data_status(value: &[u8]) -> Result<i32, Fault> {

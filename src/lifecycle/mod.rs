@@ -1,11 +1,33 @@
-//! The life of an identity: what Sesame's four axes mean, and the one table of moves between
-//! states. Decisions only; who applies and stores them is `directory`.
+//! The life of an identity: what Sesame's four axes mean, the one table of moves between states,
+//! and the careers that the lifecycle files declare. Decisions only; who applies and stores them is
+//! `directory`.
 
+mod career;
+mod condition;
+mod date_key;
+mod files;
 mod machine;
 mod meaning;
+mod mutation;
+mod resource;
+mod rule;
+mod states;
+mod template;
+#[cfg(test)]
+mod tests;
+mod transitions;
 
+pub use career::{Career, NotPermitted};
+pub use condition::Condition;
+pub use date_key::DateKey;
+pub use files::{Faults, Sources};
 pub use machine::{Event, Past, Refused, Release, allowed, next};
-pub use meaning::{Account, Export, Fault, Lifecycle, account, export, parse_axis};
+pub use meaning::{Account, Export, Fault, parse_axis};
+pub use mutation::{Mutation, Set};
+pub use resource::Resources;
+pub use rule::{Rule, Trigger};
+pub use states::{OFFICIAL, Stage, Stages};
+pub use transitions::Transitions;
 
 use crate::entry::Axes;
 
@@ -72,7 +94,7 @@ pub const ACTIVE: i32 = 1;
 
 /// The axes of a new identity, before its first move: official, not initialised, not invited.
 pub fn fresh(state: State) -> Axes {
-    Axes { state: state.number(), lifecycle: Lifecycle::OFFICIAL, data_status: 0, init_state: 0 }
+    Axes { state: state.number(), lifecycle: OFFICIAL, data_status: 0, init_state: 0 }
 }
 
 /// The state of stored axes; a number that this release does not know counts as UNKNOWN.

@@ -4,7 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "every index is made from the very list that it indexes")]
 
 use super::{
-    AttrId, Attribute, Class, ClassId, Known, Language, Schema,
+    AttrId, Attribute, Class, ClassId, Known, Schema,
     attribute::Own,
     define,
     fault::{Error, Fault},
@@ -33,7 +33,6 @@ impl Schema {
         let (defined, faults) = define::complete(&sources.classes, &mut compiler.attributes, &mut compiler.classes);
         compiler.faults.extend(faults);
         let mut schema = compiler.schema()?;
-        schema.language = sources.language;
         schema.ldap = sources.ldap.iter().map(|(_, text)| text.clone()).collect();
         schema.defined = defined.definitions;
         let rules = Rules::load(&schema, sources, defined.notes)?;
@@ -88,7 +87,6 @@ impl Compiler {
                 class_names,
                 rules: ArcSwap::default(),
                 ldap: Vec::new(),
-                language: Language::default(),
                 defined: BTreeSet::new(),
                 known,
             }),

@@ -31,8 +31,7 @@ fn scalar(kind: ValueType, value: &[u8]) -> Value {
             "FALSE" => Some(Value::Bool(false)),
             _ => None,
         },
-        ValueType::Object => serde_json::from_str(&text).ok(),
-        ValueType::String | ValueType::Date | ValueType::Array => None,
+        ValueType::String | ValueType::Array | ValueType::Object => None,
     };
     parsed.unwrap_or_else(|| Value::String(text.into_owned()))
 }

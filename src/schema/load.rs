@@ -1,7 +1,7 @@
 //! Reads the schema files: `ldap/*.yml` and `classes/*.yml`. The shipped files are compiled into
 //! the program, so that it runs without them beside it; a folder on disk takes their place.
 
-use super::{Language, Usage, class::Kind};
+use super::{Usage, class::Kind};
 use serde::Deserialize;
 use smol_str::SmolStr;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,6 @@ pub enum LoadError {
 pub struct Sources {
     pub ldap: Vec<(PathBuf, String)>,
     pub classes: Vec<(PathBuf, String)>,
-    /// The language of messages where the client has none.
-    pub language: Language,
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,17 +110,12 @@ impl Sources {
                 "classes/supannOrg.yml",
                 "classes/supannPerson.yml",
             ],
-            ..Sources::default()
         }
     }
 
     /// The files of a folder with `ldap/` and `classes/` in it.
     pub fn folder(folder: &Path) -> Result<Self, LoadError> {
-        Ok(Sources {
-            ldap: yaml_files(&folder.join("ldap"))?,
-            classes: yaml_files(&folder.join("classes"))?,
-            ..Sources::default()
-        })
+        Ok(Sources { ldap: yaml_files(&folder.join("ldap"))?, classes: yaml_files(&folder.join("classes"))? })
     }
 }
 

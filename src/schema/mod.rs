@@ -12,7 +12,6 @@ mod document;
 mod fault;
 mod load;
 mod matching;
-mod message;
 mod names;
 mod position;
 mod prepare;
@@ -26,7 +25,7 @@ pub use class::{Class, ClassId, Kind};
 pub use fault::{Error, Fault as FileFault};
 pub use load::{LoadError, Sources};
 pub use matching::{Form, Normal, Rule, SubParts, rule};
-pub use message::{Language, Reason, Said};
+pub use position::line_of;
 pub use rules::{ClassRule, Property, Rules, ValueType};
 pub use syntax::Syntax;
 pub use validate::{Checked, Fault, Scope, Violation, Violations};
@@ -50,8 +49,6 @@ pub struct Schema {
     /// The texts of the LDAP files, and what the rule files defined beyond them: a reload of the
     /// rules may change neither.
     ldap: Vec<String>,
-    /// The language of messages where the client has none.
-    language: Language,
     defined: BTreeSet<Definition>,
     /// The attributes that the code itself speaks of.
     pub known: Known,

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The line of the last of `keys`, or of the nearest above it that is there. List items are named
 /// by their number from 0.
-pub(super) fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
+pub fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
     (1..=keys.len()).rev().find_map(|length| exact(text, keys.get(..length)?))
 }
 

@@ -1,7 +1,7 @@
 //! All violations of an entry at once: the LDAP schema (RFC 4512) and, for identities, the class
 //! rules and what Sesame requires of inetOrgPerson.
 
-use super::{Attr, ClassId, ClassRule, Kind, Language, Reason, Said, Schema, document::document, rules::Broken};
+use super::{Attr, ClassId, ClassRule, Kind, Schema, document::document, rules::Property};
 use smol_str::SmolStr;
 use std::{collections::BTreeSet, fmt};
 
@@ -43,10 +43,7 @@ pub struct Violation {
     pub class: SmolStr,
     pub attr: SmolStr,
     pub rule: SmolStr,
-    /// In the language of the configuration.
     pub message: String,
-    /// What can be told in other languages as well.
-    pub reason: Option<Box<Reason>>,
 }
 
 /// Every violation of one write, sorted; never empty.
@@ -97,13 +94,7 @@ impl Violation {
             attr: SmolStr::new(attr),
             rule: SmolStr::new(rule),
             message: message.into(),
-            reason: None,
         }
-    }
-
-    /// The message in a client's language, where there is one in it.
-    pub fn text(&self, language: Language) -> String {
-        self.reason.as_ref().map_or_else(|| self.message.clone(), |reason| reason.text(language))
     }
 
     pub fn unknown_attribute(name: &str) -> Self {
@@ -246,8 +237,13 @@ impl Schema {
     ) -> Vec<Violation> {
         let held = |id| attrs.iter().any(|a| a.desc.id == id && !a.values.is_empty());
         if classes.contains(&self.known.inet_org_person) && !held(self.known.uid) {
-            let reason = Reason::new(Said::IdentityUid);
-            list.push(self.because(Fault::MissingAttribute, "inetOrgPerson", "uid", "identity", reason));
+            list.push(Violation::new(
+                Fault::MissingAttribute,
+                "inetOrgPerson",
+                "uid",
+                "identity",
+                "is required of an identity",
+            ));
         }
         let rules = self.rules.load();
         let mut faults: Vec<Violation> =
@@ -258,23 +254,35 @@ impl Schema {
     }
 
     fn rule_faults(&self, rule: &ClassRule, attrs: &[Attr]) -> Vec<Violation> {
-        self.broken(rule, &document(rule, attrs))
-    }
-
-    /// What a document breaks of the rules of a class, be it an entry's or one that came as JSON.
-    fn broken(&self, rule: &ClassRule, document: &serde_json::Value) -> Vec<Violation> {
+        let document = document(rule, attrs);
+        if rule.validator.is_valid(&document) {
+            return Vec::new();
+        }
         let class = &self.class(rule.class).name;
-        let violation = |broken: Broken| {
-            let attr = broken.attr.map_or(broken.property, |id| self.attribute(id).name.clone());
-            self.because(Fault::ClassRule, class, &attr, &broken.keyword, broken.reason)
-        };
-        rule.broken(document).into_iter().map(violation).collect()
+        rule.validator
+            .iter_errors(&document)
+            .map(|error| {
+                let keyword = error.kind().keyword().to_owned();
+                let named = match error.kind() {
+                    jsonschema::error::ValidationErrorKind::Required { property } => {
+                        property.as_str().unwrap_or_default().to_owned()
+                    }
+                    _ => error.instance_path().as_str().split('/').nth(1).unwrap_or_default().to_owned(),
+                };
+                let property = rule.properties.iter().find(|p| p.name == named);
+                let attr = property.map_or(SmolStr::new(&named), |p| self.attribute(p.attr).name.clone());
+                Violation::new(Fault::ClassRule, class, &attr, &keyword, expected(property, &keyword, &error))
+            })
+            .collect()
     }
+}
 
-    /// A violation in the language of the configuration, which can be told in others.
-    pub(super) fn because(&self, fault: Fault, class: &str, attr: &str, rule: &str, reason: Reason) -> Violation {
-        let message = reason.text(self.language);
-        Violation { reason: Some(Box::new(reason)), ..Violation::new(fault, class, attr, rule, message) }
+/// What was expected, in the rule author's words where there are some. Never the value itself.
+fn expected(property: Option<&Property>, keyword: &str, error: &jsonschema::ValidationError<'_>) -> String {
+    match property {
+        _ if keyword == "required" => "is required".to_owned(),
+        Some(p) if !p.description.is_empty() && keyword != "type" => format!("expected {}", p.description),
+        _ => error.masked().to_string(),
     }
 }
 

@@ -14,6 +14,7 @@ use vestibule::{
     dn::{Dn, Rdn},
     entry::ModKind,
     filter::{self, Filter},
+    lifecycle::Career,
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -61,6 +62,7 @@ fn start() -> Arc<Directory> {
     let access = Access::bind(&[rule], SUFFIX, &schema).unwrap();
     let options = directory::Options {
         suffix: Dn::parse(SUFFIX).unwrap(),
+        career: Arc::new(Career::shipped(&schema).unwrap()),
         identities: Identities::default(),
         access: Arc::new(access),
         relations: Relations::default(),

@@ -17,6 +17,7 @@ use vestibule::{
     dn::Dn,
     entry::ModKind,
     filter::{self, Filter},
+    lifecycle::Career,
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -57,6 +58,7 @@ fn start(nested: bool) -> (Arc<Directory>, Writer) {
     let rule: RuleDef = serde_yaml::from_str("{name: all, who: [anyone], rights: all}").unwrap();
     let options = directory::Options {
         suffix: Dn::parse(SUFFIX).unwrap(),
+        career: Arc::new(Career::shipped(&schema).unwrap()),
         identities: Identities::default(),
         relations: Relations { groups: GroupOptions { nested, ..GroupOptions::default() }, ..Relations::default() },
         access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),

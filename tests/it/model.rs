@@ -15,7 +15,7 @@ use vestibule::{
     dn::{Dn, Rdn},
     entry::ModKind,
     filter::{self, Filter},
-    lifecycle::Release,
+    lifecycle::{Career, Release},
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -62,6 +62,7 @@ fn options() -> directory::Options {
     let access = Access::bind(&[rule], SUFFIX, &schema).unwrap();
     directory::Options {
         suffix: Dn::parse(SUFFIX).unwrap(),
+        career: Arc::new(Career::shipped(&schema).unwrap()),
         identities: Identities {
             bases: vec![schema.dn_value_key(&format!("ou=people,{SUFFIX}")).unwrap()],
             release: Release::Automatic,

@@ -10,7 +10,7 @@ use crate::{
         Admin, lookup,
         result::{self, Code, LdapResult},
     },
-    lifecycle::{self, Account},
+    lifecycle::Account,
 };
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub fn effective(
     if !itself && !place.allows(None, Right::Proxy) {
         return Err(denied());
     }
-    if let Some(Account::Closed(_)) = node.entry.operational.axes.as_ref().map(lifecycle::account) {
+    if let Some(Account::Closed(_)) = node.entry.operational.axes.as_ref().map(|axes| snapshot.career.account(axes)) {
         return Err(denied());
     }
     Ok(Arc::new(Identity::Entry { uuid: node.entry.uuid, dn: SmolStr::new(snapshot.dn_text(node)), key }))

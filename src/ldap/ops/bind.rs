@@ -13,7 +13,7 @@ use crate::{
         message::{Auth, Control, Kind},
         result::{self, Code, LdapResult},
     },
-    lifecycle::{self, Account},
+    lifecycle::Account,
 };
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -116,8 +116,8 @@ pub async fn authenticate(call: &Call, dn: Option<&Dn>, password: Vec<u8>) -> Op
 
 /// The identity of an entry, unless its account is closed.
 pub fn usable(snapshot: &Snapshot, node: &Node) -> Option<Identity> {
-    if let Some(Account::Closed(why)) = node.entry.operational.axes.as_ref().map(lifecycle::account) {
-        tracing::warn!(dn = snapshot.dn_text(node), why, "bind refused: the account is closed");
+    if let Some(Account::Closed(why)) = node.entry.operational.axes.as_ref().map(|axes| snapshot.career.account(axes)) {
+        tracing::warn!(dn = snapshot.dn_text(node), %why, "bind refused: the account is closed");
         return None;
     }
     let key = snapshot.dn_key_of(node);

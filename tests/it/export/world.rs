@@ -17,7 +17,7 @@ use vestibule::{
     entry::ModKind,
     export::{self, Backoff, Exporters, Kind, Match, Rules, Scope, Scopes, TargetOptions, TargetStatus, scim},
     filter::{self, Filter},
-    lifecycle::Release,
+    lifecycle::{Career, Release},
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -77,6 +77,7 @@ impl World {
         let options = Options {
             suffix: suffix.clone(),
             access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),
+            career: Arc::new(Career::shipped(&schema).unwrap()),
             identities: Identities { bases: vec![schema.dn_key(&dn("ou=people"))], release, ..Identities::default() },
             relations: Relations::default(),
             schema,

@@ -29,7 +29,7 @@ use crate::{
         reply,
         result::{self, Code, LdapResult},
     },
-    lifecycle::{self, Account},
+    lifecycle::Account,
 };
 use std::sync::Arc;
 
@@ -281,7 +281,7 @@ impl Feed<'_> {
             Some(node) => node.entry.operational.axes.as_ref(),
             None => return Err(shut("the entry of the identity that follows is deleted")),
         };
-        match axes.map(lifecycle::account) {
+        match axes.map(|axes| now.career.account(axes)) {
             Some(Account::Closed(_)) => Err(shut("the account of the identity that follows is closed")),
             Some(Account::Usable) | None => Ok(()),
         }

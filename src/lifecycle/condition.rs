@@ -1,0 +1,99 @@
+//! Whom a rule is for: a filter document on the identity's Sesame document, an LDAP filter on its
+//! entry, or both.
+
+use super::template;
+use crate::{
+    clock::Timestamp,
+    entry::Entry,
+    filter::{self, Filter, Plain, query::Query},
+    schema::Schema,
+};
+use serde_json::{Map, Value};
+
+#[derive(Debug)]
+pub struct Condition {
+    documents: Documents,
+    ldap: Option<Filter>,
+}
+
+#[derive(Debug)]
+enum Documents {
+    All,
+    Fixed(Query),
+    /// With templates: what it asks for depends on when it is asked.
+    Templated(Value),
+}
+
+pub(super) struct ConditionDef {
+    pub rules: Map<String, Value>,
+    pub ldap: Option<String>,
+}
+
+impl Condition {
+    /// On failure the place within the rule, and the reason.
+    pub(super) fn compile(def: ConditionDef, schema: &Schema) -> Result<Self, (String, String)> {
+        Ok(Condition {
+            documents: documents(Value::Object(def.rules)).map_err(|(at, why)| (format!("rules{at}"), why))?,
+            ldap: def.ldap.map(|text| ldap(&text, schema)).transpose().map_err(|why| ("ldap".to_owned(), why))?,
+        })
+    }
+
+    /// Whether the answer for an entry may change with time alone.
+    pub fn depends_on_time(&self) -> bool {
+        matches!(self.documents, Documents::Templated(_))
+    }
+
+    /// True if the condition holds at this time. The document is made only if it is looked at.
+    pub fn holds<'d>(
+        &self,
+        entry: &Entry,
+        document: impl FnOnce() -> &'d Value,
+        schema: &Schema,
+        now: Timestamp,
+    ) -> bool {
+        if self.ldap.as_ref().is_some_and(|filter| !filter.matches(&Plain(entry), schema)) {
+            return false;
+        }
+        match &self.documents {
+            Documents::All => true,
+            Documents::Fixed(query) => query.matches(document()),
+            // It was read without fault at another time, so that a fault now cannot be.
+            Documents::Templated(rules) => template::resolve(rules, now)
+                .ok()
+                .and_then(|rules| Query::parse(&rules).ok())
+                .is_some_and(|query| query.matches(document())),
+        }
+    }
+}
+
+/// The place of a fault begins with a dot, or is empty.
+fn documents(rules: Value) -> Result<Documents, (String, String)> {
+    let parse = |rules: &Value| Query::parse(rules).map_err(|fault| (format!(".{}", fault.path), fault.reason));
+    if rules.as_object().is_some_and(Map::is_empty) {
+        return Ok(Documents::All);
+    }
+    if !template::is_in(&rules) {
+        return parse(&rules).map(Documents::Fixed);
+    }
+    let sample = template::resolve(&rules, Timestamp::default()).map_err(|why| (String::new(), why))?;
+    parse(&sample)?;
+    Ok(Documents::Templated(rules))
+}
+
+fn ldap(text: &str, schema: &Schema) -> Result<Filter, String> {
+    let ast = filter::parse(text).map_err(|e| e.to_string())?;
+    let bound = Filter::bind(&ast, schema);
+    if has_undefined(&bound) {
+        return Err("names an attribute or a matching rule that the schema does not know, or a value that the attribute cannot have".to_owned());
+    }
+    Ok(bound)
+}
+
+fn has_undefined(filter: &Filter) -> bool {
+    match filter {
+        Filter::Undefined => true,
+        Filter::And(list) | Filter::Or(list) => list.iter().any(has_undefined),
+        Filter::Not(inner) => has_undefined(inner),
+        _ => false,
+    }
+}
