@@ -9,7 +9,7 @@ use vestibule::{
     directory::{self, Directory, Error, Identities, OnFault, Op, Relations, Terms, Update, Writer, default_indexes},
     dn::Dn,
     entry::{Axis, ModKind},
-    lifecycle::{Event, Release, State},
+    lifecycle::{Career, Event, Release, State},
     limits::Limits,
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
@@ -52,6 +52,7 @@ impl World {
             targets: Vec::new(),
             limits: Arc::new(Limits::default()),
             clock: clock::system(),
+            career: Arc::new(Career::shipped(&schema).unwrap()),
             schema,
         };
         let disk = MemDisk::open(&Platter::new(), Uuid::from_u128(7)).unwrap();
