@@ -24,6 +24,12 @@ pub const QUERY_DEPTH: usize = 64;
 /// Bytes that one regular expression of a filter document may take once it is compiled.
 pub const QUERY_REGEX_BYTES: usize = 256 << 10;
 
+/// Times that an HTTP request is worked out when others change the same identity meanwhile.
+pub const HTTP_ATTEMPTS: usize = 5;
+
+/// Identities on one page of a list, unless the client asks for another number.
+pub const HTTP_PAGE: usize = 100;
+
 /// Bounds; each can be set under `limits:` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -102,6 +108,10 @@ pub struct Limits {
     pub history_moves: usize,
     /// Password hashes computed at one time.
     pub hashing: usize,
+    /// Bytes of the body of one HTTP request.
+    pub http_body_bytes: usize,
+    /// Identities on one page of a list over HTTP at the most.
+    pub http_page: usize,
     /// Seconds that operations get to end after a stop was asked.
     pub shutdown_secs: u64,
     /// Searches of one connection that wait for changes.
@@ -158,6 +168,8 @@ impl Default for Limits {
             passwords: 5,
             history_moves: 1000,
             hashing: 2,
+            http_body_bytes: 4 << 20,
+            http_page: 1000,
             shutdown_secs: 10,
             standing_searches: 8,
             journal_page: 512,

@@ -37,6 +37,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let clock = clock::system();
     let (directory, writer) = open_directory(&settings, &built)?;
     let (admin, made) = settings.admin(&built.schema)?;
+    let admin_dn = admin.dn.clone();
     let token = settings.token()?;
     certs::ensure(&settings.file.tls)?;
     let tls = Arc::new(ldap::tls::Tls::load(settings.tls_files())?);
@@ -63,7 +64,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         admin,
         tls: Some(Arc::clone(&tls)),
         limits: Arc::clone(&built.limits),
-        clock,
+        clock: Arc::clone(&clock),
         target_lines: Arc::new(move || watched.status().iter().map(target_lines).collect()),
         bounds: built.bounds,
         controls: built.controls,
@@ -79,7 +80,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let status = Arc::clone(&exporters);
     let options = http::Options {
         directory: Arc::clone(&directory),
+        clock,
         token: token.0,
+        actor: Identity::Admin { dn: admin_dn },
+        sesame: built.sesame,
         render_metrics: Arc::new(move || {
             metrics.run_upkeep();
             metrics.render()

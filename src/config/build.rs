@@ -11,6 +11,7 @@ use crate::{
     directory::{self, Groups, References, Relations, Unique, can_index, default_indexes},
     dn::{Dn, DnKey},
     export::TargetOptions,
+    http,
     ldap::{Admin, AdminPassword, BoundsRule, Offered, Proxies, Sasl, tls},
     lifecycle::{self, Career},
     limits::Limits,
@@ -45,6 +46,7 @@ pub struct Built {
     pub anonymous: bool,
     pub require_tls_for_bind: bool,
     pub sasl: Sasl,
+    pub sesame: http::Sesame,
     pub proxies: Proxies,
 }
 
@@ -82,6 +84,7 @@ impl Settings {
         }
         let bases = identities.as_ref().map_or(&[][..], |i| &i.bases);
         let relations = keep(self.relations(bases, &schema), &mut faults);
+        let sesame = keep(self.sesame(bases, &schema), &mut faults);
         let controls = Offered::without(&file.ldap.controls_off).map_err(|name| {
             let what = "is not a control that this server knows";
             anyhow!("{}: at ldap.controls_off: '{name}' {what}", self.origin.display())
@@ -99,7 +102,7 @@ impl Settings {
         if file.tls.client_required && file.tls.client_ca.is_none() {
             faults.push(format!("{}: at tls.client_required: it needs tls.client_ca", self.origin.display()));
         }
-        match (access, identities, career, targets, controls, bounds, relations, sasl) {
+        match (access, identities, career, targets, controls, bounds, relations, sasl, sesame) {
             (
                 Some(access),
                 Some(identities),
@@ -109,6 +112,7 @@ impl Settings {
                 Some(bounds),
                 Some(relations),
                 Some(sasl),
+                Some(sesame),
             ) if faults.is_empty() => Ok(Built {
                 suffix,
                 schema,
@@ -126,6 +130,7 @@ impl Settings {
                 anonymous: file.ldap.anonymous,
                 require_tls_for_bind: file.ldap.require_tls_for_bind,
                 sasl,
+                sesame,
                 proxies,
             }),
             _ => Err(anyhow!(faults.join("\n"))),
@@ -151,6 +156,24 @@ impl Settings {
             None => lifecycle::Sources::shipped(),
         };
         Ok(Career::compile(&sources, schema)?)
+    }
+
+    /// How the HTTP front writes identities.
+    fn sesame(&self, bases: &[DnKey], schema: &Schema) -> anyhow::Result<http::Sesame> {
+        let file = &self.file;
+        let fault = |key: &str, what: String| anyhow!("{}: at {key}: {what}", self.origin.display());
+        let first = file.identities.bases.first().map(String::as_str).unwrap_or("{suffix}");
+        let dn = file.http.dn.clone().unwrap_or_else(|| format!("uid={{uid}},{first}"));
+        let dn = dn.replace("{suffix}", &file.suffix);
+        let example = Dn::parse(&dn.replace("{uid}", "x")).map_err(|e| fault("http.dn", format!("'{dn}': {e}")))?;
+        let key = schema.dn_key(&example);
+        if !dn.contains("{uid}") || !(bases.is_empty() || bases.iter().any(|base| key.is_below(base))) {
+            return Err(fault("http.dn", format!("'{dn}': expected a name with {{uid}} below identities.bases")));
+        }
+        let duplicates = http::Duplicates::bind(&file.identities.duplicates, schema).map_err(|name| {
+            fault("identities.duplicates", format!("'{name}' is not an attribute that can be compared"))
+        })?;
+        Ok(http::Sesame { contract: file.http.contract, release: file.http.release, dn, duplicates })
     }
 
     fn bounds(&self, schema: &Schema) -> anyhow::Result<Vec<BoundsRule>> {

@@ -13,6 +13,7 @@ use crate::{
     ldap::SaslDef,
     lifecycle::Release,
     limits::Limits,
+    sesame::Contract,
     telemetry::LogFormat,
 };
 use serde::Deserialize;
@@ -46,6 +47,9 @@ pub struct File {
     pub targets: PathBuf,
     #[serde(default)]
     pub identities: Identities,
+    /// Identities over HTTP.
+    #[serde(default)]
+    pub http: Http,
     #[serde(default)]
     pub groups: GroupOptions,
     #[serde(default)]
@@ -136,6 +140,8 @@ pub struct Identities {
     pub bases: Vec<String>,
     pub release: Release,
     pub delete: DeleteMode,
+    /// Lists of attributes: identities with the same values of all of one list may be one person.
+    pub duplicates: Vec<Vec<SmolStr>>,
 }
 
 impl Default for Identities {
@@ -144,6 +150,7 @@ impl Default for Identities {
             bases: vec!["ou=people,{suffix}".to_owned()],
             release: Release::default(),
             delete: DeleteMode::default(),
+            duplicates: vec![["supannOIDCDateDeNaissance", "givenName"].map(SmolStr::new_static).to_vec()],
         }
     }
 }
@@ -162,6 +169,23 @@ pub struct Lifecycle {
 impl Default for Lifecycle {
     fn default() -> Self {
         Lifecycle { folder: None, tick_secs: 300 }
+    }
+}
+
+/// How Sesame's HTTP contract is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub contract: Contract,
+    /// Where a valid write over HTTP leaves an identity.
+    pub release: Release,
+    /// The name of a new identity; absent: by its uid, below the first of the bases.
+    pub dn: Option<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { contract: Contract::default(), release: Release::Manual, dn: None }
     }
 }
 

@@ -68,8 +68,12 @@ pub(super) fn advance(context: &Context<'_>, step: Step<'_>) -> Result<Moved, Er
     let letter_moved = asked.lifecycle.is_some() && asked.lifecycle != old.map(|a| a.lifecycle);
     let status_moved = moved(asked.data_status, old.map(|a| a.data_status));
     let state = match (from, event) {
-        // Only axes that no target sees were written: the state stays.
-        (Some(from), Event::Valid(_)) if changed.is_empty() && !letter_moved && !status_moved => from,
+        // Only axes that no target sees were written: the state stays, unless the front knows better.
+        (Some(from), Event::Valid(_))
+            if changed.is_empty() && !letter_moved && !status_moved && context.terms.event.is_none() =>
+        {
+            from
+        }
         _ => lifecycle::next(from, event)?,
     };
     let base = old.unwrap_or_else(|| lifecycle::fresh(state));

@@ -8,6 +8,7 @@ use crate::{
     dn::{Dn, DnKey, Rdn},
     entry::Entry,
     schema::Schema,
+    sesame,
 };
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(super) enum Mark {
     Alias,
     Referral,
     Subentry,
+    /// An identity whose document has values that the indexes do not know.
+    SaysMore,
 }
 
 /// Which way a search reads a referral's address (RFC 3296 section 5).
@@ -38,11 +41,17 @@ impl Mark {
             let is = |kind| class == kind || schema.class(class).superclasses.contains(&kind);
             marks.into_iter().find(|(kind, _)| is(*kind)).map(|(_, mark)| mark)
         };
-        classes.filter_map(mark).min()
+        let more = || sesame::says_more(entry, schema).then_some(Mark::SaysMore);
+        classes.filter_map(mark).min().or_else(more)
     }
 }
 
 impl Snapshot {
+    /// Identities of which a search by index may miss what their documents say.
+    pub fn saying_more(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.marked(Mark::SaysMore).filter_map(|id| self.node(id))
+    }
+
     pub(super) fn is_marked(&self, id: EntryId, mark: Mark) -> bool {
         !self.marks.is_empty() && self.marks.contains(&(mark, id))
     }

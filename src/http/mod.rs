@@ -1,16 +1,24 @@
-//! HTTP administration: health, metrics, targets. Everything but health needs the bearer token.
+//! HTTP: administration and Sesame's contract. Everything but health and the description of the
+//! interface needs the bearer token.
 
-use crate::{auth, directory::Directory};
+mod identities;
+mod ops;
+mod problem;
+mod sent;
+
+pub use identities::Duplicates;
+
+use crate::{access::Identity, auth, clock::Clock, directory::Directory, lifecycle::Release, sesame::Contract};
 use axum::{
-    Json, Router,
-    extract::{Request, State},
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
 };
+use problem::Problem;
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,55 +26,61 @@ use tokio_util::sync::CancellationToken;
 /// What the routes need to know. Functions stand for modules of the same floor.
 pub struct Options {
     pub directory: Arc<Directory>,
+    pub clock: Clock,
     pub token: SecretString,
+    /// In whose name the holder of the token acts.
+    pub actor: Identity,
+    pub sesame: Sesame,
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub target_status: Arc<dyn Fn() -> Value + Send + Sync>,
+}
+
+/// How Sesame's contract is kept.
+#[derive(Clone, Debug)]
+pub struct Sesame {
+    pub contract: Contract,
+    /// Where a valid write leaves an identity.
+    pub release: Release,
+    /// The name of a new identity; `{uid}` stands for its uid.
+    pub dn: String,
+    pub duplicates: Duplicates,
 }
 
 /// Serves until `stop`.
 pub async fn run(listener: TcpListener, options: Options, stop: CancellationToken) {
     let options = Arc::new(options);
     let closed = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/targets", get(targets))
+        .merge(ops::routes())
+        .merge(identities::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
-    let app = Router::new().route("/health", get(health)).merge(closed).fallback(unknown).with_state(options);
+    let app = Router::new()
+        .merge(ops::open_routes())
+        .merge(closed)
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(options.directory.limits.http_body_bytes))
+        .with_state(options);
     let served = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the HTTP listener ended");
     }
 }
 
-async fn health(State(options): State<Arc<Options>>) -> Response {
-    let snapshot = options.directory.read();
-    let (status, word) = match options.directory.is_healthy() {
-        true => (StatusCode::OK, "ok"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "failing: writes are refused until a restart"),
-    };
-    (status, Json(json!({"status": word, "entries": snapshot.len(), "head": snapshot.head}))).into_response()
+async fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such resource")
 }
 
-async fn metrics(State(options): State<Arc<Options>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (options.render_metrics)()).into_response()
-}
-
-async fn targets(State(options): State<Arc<Options>>) -> Json<Value> {
-    Json((options.target_status)())
-}
-
-async fn unknown() -> Response {
-    problem(StatusCode::NOT_FOUND, "no such resource")
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not take this method")
 }
 
 async fn require_token(State(options): State<Arc<Options>>, request: Request, next: Next) -> Response {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-    match header.and_then(|h| h.strip_prefix("Bearer ")) {
-        Some(token) if auth::same_secret(token.as_bytes(), &options.token) => next.run(request).await,
-        Some(_) => problem(StatusCode::UNAUTHORIZED, "the bearer token is not right"),
-        None => problem(StatusCode::UNAUTHORIZED, "a bearer token is required"),
-    }
-}
-
-fn problem(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({"statusCode": status.as_u16(), "message": message}))).into_response()
+    let message = match header.and_then(|h| h.strip_prefix("Bearer ")) {
+        Some(token) if auth::same_secret(token.as_bytes(), &options.token) => return next.run(request).await,
+        Some(_) => "the bearer token is not right",
+        None => "a bearer token is required",
+    };
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (challenge, Problem::new(StatusCode::UNAUTHORIZED, message)).into_response()
 }

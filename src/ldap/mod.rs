@@ -9,7 +9,6 @@ mod codec;
 mod controls;
 mod convert;
 mod decode;
-mod deleted;
 mod encode;
 mod external;
 mod filter;

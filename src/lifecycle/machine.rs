@@ -42,12 +42,11 @@ pub enum Event {
     Fused,
 }
 
-/// How a deleted identity was: whether the targets ever held it, or it is not whole.
+/// Whether the targets ever held an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Past {
     Synced,
     NeverSynced,
-    Incomplete,
 }
 
 impl Event {
@@ -58,7 +57,6 @@ impl Event {
             Event::Incomplete
                 | Event::Asked(State::DontSync)
                 | Event::Deleted
-                | Event::Undeleted(Past::Incomplete)
                 | Event::Absorbed
                 | Event::Accepted
                 | Event::RefusedByTarget
@@ -90,7 +88,6 @@ pub fn next(from: Option<State>, event: Event) -> Result<State, Refused> {
         (_, Event::Deleted | Event::Absorbed) => Ok(DontSync),
         (_, Event::Undeleted(Past::Synced)) => Ok(ToSync),
         (_, Event::Undeleted(Past::NeverSynced)) => Ok(ToCreate),
-        (_, Event::Undeleted(Past::Incomplete)) => Ok(ToComplete),
         (_, Event::Fused) => Ok(ToValidate),
 
         // A frozen identity stays frozen whatever else is done to it.

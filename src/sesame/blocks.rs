@@ -98,7 +98,9 @@ impl Held {
             let class = schema.class_id(block);
             // What the class does not have was never a part of the entry.
             let attr = schema.attr_id(key).filter(|attr| class.is_some_and(|c| schema.class(c).allows(*attr)));
-            let current = attr.is_none_or(|a| value::same_set(&value::write(schema, a, json).values, self.get(a)));
+            let as_written = |a| value::same_set(&value::write(schema, a, json).values, self.get(a));
+            let is_held = |a| self.get(a).is_empty() && held_back(beside).any(|name| schema.attr_id(name) == Some(a));
+            let current = attr.is_none_or(|a| as_written(a) || is_held(a));
             if current {
                 valid.push((class, attr, key, json));
             }
@@ -129,6 +131,33 @@ impl Held {
 /// What stands beside an entry, by block.
 pub(super) fn beside_blocks(beside: Option<&str>) -> Map<String, Value> {
     beside.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// Attributes whose values another entry has: the whole of them stands beside.
+pub(super) fn held_back(beside: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    beside.get(HELD).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Members of what stands beside that are no blocks: attributes that are held back, and what a
+/// fusion has put in.
+pub(super) const HELD: &str = "$held";
+pub(super) const FUSED: &str = "$fused";
+
+/// True if the document has values that an index on the entry does not know.
+pub fn says_more(entry: &Entry, schema: &Schema) -> bool {
+    let Some(facts) = entry.operational.facts.as_deref().filter(|f| f.beside.is_some()) else { return false };
+    let beside = beside_blocks(facts.beside.as_deref());
+    let held = Held::of(entry, schema);
+    beside.iter().filter_map(|(block, members)| Some((schema.class_id(block)?, members.as_object()?))).any(
+        |(class, members)| {
+            members.iter().any(|(key, json)| {
+                let attr = schema.attr_id(key).filter(|attr| schema.class(class).allows(*attr));
+                attr.is_some_and(|attr| {
+                    schema.attribute(attr).equality.is_some() && value::says_more(schema, attr, json, held.get(attr))
+                })
+            })
+        },
+    )
 }
 
 /// The name of a class's block in what stands beside.

@@ -3,7 +3,7 @@
 
 use super::{
     ADDITIONAL, ATTRIBUTES, CLASSES, PERSON,
-    blocks::{Held, block_name},
+    blocks::{FUSED, HELD, Held, beside_blocks, block_name},
     value::{self, Shape},
 };
 use crate::{
@@ -45,17 +45,24 @@ pub struct Body {
     /// Values that LDAP cannot hold; they break the schema as a broken rule does.
     pub unfit: Vec<Violation>,
     pub missing: Vec<Requirement>,
+    /// Where the document has each attribute: block, key and value.
+    places: Vec<(SmolStr, String, String, Value)>,
 }
 
 /// Reads a document. `held` is the entry as it stands, for an identity that is there already.
 pub fn read(document: &Value, held: Option<&Entry>, contract: Contract, schema: &Schema) -> Body {
+    let facts = held.and_then(|entry| entry.operational.facts.as_deref());
+    let mut beside = Map::new();
+    if let Some(fused) = beside_blocks(facts.and_then(|f| f.beside.as_deref())).remove(FUSED) {
+        beside.insert(FUSED.to_owned(), fused);
+    }
     let mut reading = Reading {
         schema,
         contract,
         held: held.map(|entry| Held::of(entry, schema)),
         body: Body::default(),
         places: Vec::new(),
-        beside: Map::new(),
+        beside,
     };
     reading.classes(document);
     reading.blocks(document);
@@ -239,6 +246,11 @@ impl<'d> Reading<'_, 'd> {
         }
         let has = |name: &str| schema.attr_id(name).is_some_and(|id| first.iter().any(|(attr, _)| *attr == id));
         self.body.missing = REQUIRED.into_iter().filter(|r| !has(r.0)).collect();
+        let placed = |p: &Placed<'_>| {
+            let name = schema.attribute(p.attr).name.clone();
+            (name, block_name(p.class, schema), p.key.to_owned(), p.json.clone())
+        };
+        self.body.places = places.iter().map(placed).collect();
         self.body.attrs = first.into_iter().map(|(attr, values)| (spelled(attr, schema), values)).collect();
         self.body.beside = (!self.beside.is_empty()).then(|| Value::Object(self.beside).to_string());
         self.body
@@ -260,6 +272,13 @@ fn spelled(attr: AttrId, schema: &Schema) -> SmolStr {
     }
 }
 
+/// The values that a fusion has put into an identity, by block and attribute.
+pub fn fused(entry: &Entry) -> Map<String, Value> {
+    let facts = entry.operational.facts.as_deref();
+    let values = beside_blocks(facts.and_then(|f| f.beside.as_deref())).remove(FUSED);
+    values.and_then(|v| v.as_object().cloned()).unwrap_or_default()
+}
+
 type Attributes = Vec<(SmolStr, Vec<Vec<u8>>)>;
 type Changes = Vec<(ModKind, SmolStr, Vec<Vec<u8>>)>;
 
@@ -267,6 +286,34 @@ impl Body {
     /// The first value of an attribute.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         self.attrs.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).and_then(|(_, v)| v.first()).map(Vec::as_slice)
+    }
+
+    /// Keeps an attribute out of the entry: another one has its value, which must be unique.
+    pub fn hold_back(&mut self, name: &str) {
+        self.attrs.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        let mut beside = beside_blocks(self.beside.as_deref());
+        for (_, block, key, json) in self.places.iter().filter(|(n, ..)| n.eq_ignore_ascii_case(name)) {
+            let members = beside.entry(block.clone()).or_insert_with(|| json!({}));
+            if let Some(members) = members.as_object_mut() {
+                members.insert(key.clone(), json.clone());
+            }
+        }
+        let held = beside.entry(HELD).or_insert_with(|| json!([]));
+        if let Some(held) = held.as_array_mut() {
+            held.push(json!(name));
+        }
+        self.beside = Some(Value::Object(beside).to_string());
+        self.unfit.push(Violation::new(Fault::ClassRule, PERSON, name, "unique", "another identity has this value"));
+    }
+
+    /// Notes the values that a fusion has put in, so that it can be taken back; nothing ends that.
+    pub fn note_fused(&mut self, values: Option<Value>) {
+        let mut beside = beside_blocks(self.beside.as_deref());
+        match values {
+            Some(values) => drop(beside.insert(FUSED.to_owned(), values)),
+            None => drop(beside.remove(FUSED)),
+        }
+        self.beside = (!beside.is_empty()).then(|| Value::Object(beside).to_string());
     }
 
     /// The attributes of a new entry.

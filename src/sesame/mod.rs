@@ -11,7 +11,8 @@ mod body;
 mod fingerprint;
 mod value;
 
-pub use body::{Body, Contract, Requirement, read};
+pub use blocks::says_more;
+pub use body::{Body, Contract, Requirement, fused, read};
 pub use fingerprint::fingerprint;
 
 use crate::{

@@ -1,3 +1,5 @@
+//! Documents to entries and back, by tables of bodies.
+
 use super::*;
 use crate::{
     entry::{Draft, ModKind},

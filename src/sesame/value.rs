@@ -104,6 +104,19 @@ pub(super) fn write(schema: &Schema, attr: AttrId, value: &Value) -> Written {
     written
 }
 
+/// True if a text of the JSON value is none of the stored values.
+pub(super) fn says_more(schema: &Schema, attr: AttrId, value: &Value, held: &[Vec<u8>]) -> bool {
+    let items = match value {
+        Value::Array(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let is_held = |text: &str| {
+        let form = schema.identity(attr, text.as_bytes());
+        held.iter().any(|value| schema.identity(attr, value) == form)
+    };
+    !is_binary(schema.attribute(attr).syntax) && items.iter().filter_map(text).any(|text| !is_held(&text))
+}
+
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::Array(_) => None,

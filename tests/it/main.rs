@@ -9,5 +9,4 @@ mod follow;
 mod groups;
 mod ldap;
 mod model;
-mod states;
 mod support;
