@@ -10,7 +10,7 @@ use super::{
 use crate::{
     access::Right,
     dn::Dn,
-    entry::{Axes, Draft, ModKind, Modification, Operational},
+    entry::{Axes, Draft, Facts, ModKind, Modification, Operational},
     schema::{Attr, AttrId, Schema, Violations},
 };
 use smol_str::SmolStr;
@@ -74,8 +74,11 @@ pub(super) fn plan(
         return Ok(Plan::unchanged(before.uuid));
     }
     let changed: Vec<SmolStr> = changed.into_iter().map(|id| schema.attribute(id).name.clone()).collect();
+    let absorber = |facts: &Option<Box<Facts>>| facts.as_ref().and_then(|facts| facts.fused_into);
+    // Targets hear of a fusion, though the state alone says that they need not.
+    let fused = absorber(&moved.facts) != absorber(&before.operational.facts);
     let kind = match (changed.is_empty(), before.operational.axes, axes) {
-        (true, Some(old), Some(new)) if old.state != new.state && Axes { state: new.state, ..old } == new => {
+        (true, Some(old), Some(new)) if !fused && old.state != new.state && Axes { state: new.state, ..old } == new => {
             ChangeKind::State { from: old.state, to: new.state }
         }
         (true, ..) => ChangeKind::Modify(vec![SmolStr::new_static("vestibuleLifecycle")]),

@@ -81,7 +81,8 @@ impl Planned {
 
 pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
     let node = context.snapshot.by_uuid(object).map(AsRef::as_ref);
-    let wanted = node.and_then(|n| Some((n, context.scopes.resource(context.snapshot, n)?)));
+    let wanted =
+        node.filter(|n| !is_absorbed(n)).and_then(|n| Some((n, context.scopes.resource(context.snapshot, n)?)));
     let row = context.links.get(object);
     match (wanted, row) {
         (Some((node, resource)), None) => present(context, object, node, resource, cause),
@@ -102,6 +103,11 @@ pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
         }
         (None, None) => Planned::new(Resource::User, node, Work::Skip),
     }
+}
+
+/// Whoever was absorbed by another identity goes from the targets as if deleted (Sesame: fusion).
+fn is_absorbed(node: &Node) -> bool {
+    node.entry.operational.facts.as_ref().is_some_and(|facts| facts.fused_into.is_some())
 }
 
 fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource, cause: Cause) -> Planned {

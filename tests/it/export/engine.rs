@@ -5,12 +5,14 @@ use super::world::{World, dn, person, target};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use vestibule::{
-    entry::ModKind,
+    access::Identity,
+    directory::{Op, Terms, Update},
+    entry::{FactsChange, ModKind},
     export::{
         Kind, Match, Memory, State, TargetOptions,
         target::{Document, Fault, Resource},
     },
-    lifecycle::Release,
+    lifecycle::{Event, Release},
 };
 
 const SYNCED: i32 = 99;
@@ -312,4 +314,63 @@ async fn groups_in_groups_are_flattened_and_follow_each_other() {
     world.modify(dn("cn=inner,ou=groups"), ModKind::Add, "member", &[&person("b").to_string()]).await;
     world.until("b is in outer", || members(&memory, "outer") == set(&["a", "b"])).await;
     world.stop().await;
+}
+
+/// What is deleted softly is deleted at the target, and comes back with the identity.
+#[tokio::test]
+async fn a_deleted_identity_goes_and_comes_back() {
+    let (memory, targets) = memory();
+    let world = World::new(targets).await;
+    let a = world.add_person("a", "Arc").await;
+    world.until("a is synced", || world.state_of(a) == Some(SYNCED)).await;
+    world.delete(person("a")).await;
+    world.until("a is gone", || names(&memory, Resource::User).is_empty()).await;
+    assert_eq!(world.state_of(a), None);
+    world.directory.submit(&Identity::Server, Op::Undelete { uuid: a }).await.unwrap();
+    world.until("a is synced again", || world.state_of(a) == Some(SYNCED)).await;
+    assert_eq!(names(&memory, Resource::User), set(&["a"]));
+}
+
+/// One that was never released was never at a target: nothing is to be done there.
+#[tokio::test]
+async fn one_that_comes_back_unsynced_waits() {
+    let (memory, targets) = memory();
+    let world = World::with_release(targets, Release::Manual).await;
+    let a = world.add_person("a", "Arc").await;
+    world.delete(person("a")).await;
+    world.directory.submit(&Identity::Server, Op::Undelete { uuid: a }).await.unwrap();
+    let b = world.add_person("b", "Bow").await;
+    for name in ["a", "b"] {
+        assert_eq!(world.state_of(if name == "a" { a } else { b }), Some(if name == "a" { -1 } else { 1 }));
+    }
+    world.replace(person("b"), "vestibuleState", &["2"]).await;
+    world.until("b is synced", || world.state_of(b) == Some(SYNCED)).await;
+    assert_eq!(names(&memory, Resource::User), set(&["b"]));
+    world.replace(person("a"), "vestibuleState", &["2"]).await;
+    world.until("a is synced", || world.state_of(a) == Some(SYNCED)).await;
+}
+
+/// An absorbed identity goes from the target; freed again and released, it returns.
+#[tokio::test]
+async fn an_absorbed_identity_goes_from_the_target() {
+    let (memory, targets) = memory();
+    let world = World::new(targets).await;
+    let a = world.add_person("a", "Arc").await;
+    let b = world.add_person("b", "Bow").await;
+    for one in [a, b] {
+        world.until("both are synced", || world.state_of(one) == Some(SYNCED)).await;
+    }
+    let fusion = |event, into| {
+        let facts = FactsChange { fused_into: Some(into), ..FactsChange::default() };
+        let terms = Terms { event: Some(event), facts: Some(Box::new(facts)), ..Terms::default() };
+        Update { identity: Identity::Server, op: Op::Modify { dn: person("b"), changes: Vec::new() }, terms }
+    };
+    world.directory.submit_update(fusion(Event::Absorbed, Some(a))).await.unwrap();
+    world.until("b is gone", || names(&memory, Resource::User) == set(&["a"])).await;
+    assert_eq!(world.state_of(b), Some(-99));
+    world.directory.submit_update(fusion(Event::Fused, None)).await.unwrap();
+    assert_eq!(world.state_of(b), Some(1));
+    world.replace(person("b"), "vestibuleState", &["2"]).await;
+    world.until("b is synced again", || world.state_of(b) == Some(SYNCED)).await;
+    assert_eq!(names(&memory, Resource::User), set(&["a", "b"]));
 }
