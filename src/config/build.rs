@@ -15,7 +15,7 @@ use crate::{
     ldap::{Admin, AdminPassword, BoundsRule, Offered, Proxies, Sasl, tls},
     lifecycle::{self, Career},
     limits::Limits,
-    schema::{Schema, Sources},
+    schema::{LoadError, Schema, Sources},
 };
 use anyhow::{Context, anyhow, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -65,11 +65,7 @@ impl Settings {
         if suffix.is_root() {
             bail!("{}: at suffix: it must not be empty", self.origin.display());
         }
-        let sources = match &file.schemas {
-            Some(folder) => Sources::folder(folder)?,
-            None => Sources::shipped(),
-        };
-        let schema = Arc::new(Schema::compile(&sources)?);
+        let schema = Arc::new(Schema::compile(&self.sources()?)?);
         let mut faults = Vec::new();
         let access = keep(self.access(&schema), &mut faults);
         let identities = keep(self.identities(&schema), &mut faults);
@@ -135,6 +131,18 @@ impl Settings {
             }),
             _ => Err(anyhow!(faults.join("\n"))),
         }
+    }
+
+    /// The texts of the schema and of the class rules, as they stand now.
+    pub fn sources(&self) -> Result<Sources, LoadError> {
+        self.sources_of(self.file.schemas.as_deref())
+    }
+
+    /// The same of another folder; none: those that the program was built with.
+    pub fn sources_of(&self, folder: Option<&Path>) -> Result<Sources, LoadError> {
+        let texts = folder.map_or_else(|| Ok(Sources::shipped()), Sources::folder)?;
+        let identities = &self.file.identities;
+        Ok(Sources { language: identities.language, cross_modes: identities.cross.clone(), ..texts })
     }
 
     fn access(&self, schema: &Schema) -> anyhow::Result<Access> {

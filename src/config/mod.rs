@@ -13,12 +13,13 @@ use crate::{
     ldap::SaslDef,
     lifecycle::Release,
     limits::Limits,
+    schema::{Language, Mode},
     sesame::Contract,
     telemetry::LogFormat,
 };
 use serde::Deserialize;
 use smol_str::SmolStr;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 /// The text that the program was built with, used where there is no file.
 pub const SHIPPED: &str = include_str!("../../config/vestibule.yml");
@@ -142,6 +143,10 @@ pub struct Identities {
     pub delete: DeleteMode,
     /// Lists of attributes: identities with the same values of all of one list may be one person.
     pub duplicates: Vec<Vec<SmolStr>>,
+    /// Of messages about class rules, for clients that name no language.
+    pub language: Language,
+    /// Modes of rules between attributes, in place of those in `cross.yml`.
+    pub cross: BTreeMap<SmolStr, Mode>,
 }
 
 impl Default for Identities {
@@ -151,6 +156,8 @@ impl Default for Identities {
             release: Release::default(),
             delete: DeleteMode::default(),
             duplicates: vec![["supannOIDCDateDeNaissance", "givenName"].map(SmolStr::new_static).to_vec()],
+            language: Language::default(),
+            cross: BTreeMap::new(),
         }
     }
 }

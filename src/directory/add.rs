@@ -13,7 +13,7 @@ use crate::{
     dn::{Dn, DnKey, Rdn},
     entry::{Draft, Entry, ModError, Operational},
     filter::Plain,
-    schema::{Attr, AttrDesc, AttrId, Fault, Schema, Violation},
+    schema::{Attr, AttrDesc, AttrId, Fault, Schema, Scope, Violation},
 };
 use smol_str::SmolStr;
 use std::{collections::HashMap, sync::Arc};
@@ -43,6 +43,9 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
     secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;
 
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
+    if scope == Scope::Identity {
+        schema.derive(&mut draft.attrs);
+    }
     let checked = schema.validate(&draft.attrs, scope, faults)?;
     let step = Step { scope, before: None, asked, checked: &checked, changed: &sent };
     let Moved { axes, facts, missing, diagnostic } = advance(context, step)?;

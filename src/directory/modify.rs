@@ -11,7 +11,7 @@ use crate::{
     access::Right,
     dn::Dn,
     entry::{Axes, Draft, Facts, ModKind, Modification, Operational},
-    schema::{Attr, AttrId, Schema, Violations},
+    schema::{Attr, AttrId, Schema, Scope, Violations},
 };
 use smol_str::SmolStr;
 use std::{collections::BTreeSet, sync::Arc};
@@ -57,6 +57,9 @@ pub(super) fn plan(
 
     let key = context.base.dn_key_of(node);
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
+    if scope == Scope::Identity {
+        schema.derive(&mut draft.attrs);
+    }
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let structural = &schema.class(checked.structural).name;
     let may_relax = context.terms.relax && context.grants().everything();

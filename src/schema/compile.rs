@@ -4,7 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "every index is made from the very list that it indexes")]
 
 use super::{
-    AttrId, Attribute, Class, ClassId, Known, Schema,
+    AttrId, Attribute, Class, ClassId, Known, Language, Schema,
     attribute::Own,
     define,
     fault::{Error, Fault},
@@ -33,6 +33,7 @@ impl Schema {
         let (defined, faults) = define::complete(&sources.classes, &mut compiler.attributes, &mut compiler.classes);
         compiler.faults.extend(faults);
         let mut schema = compiler.schema()?;
+        schema.language = sources.language;
         schema.ldap = sources.ldap.iter().map(|(_, text)| text.clone()).collect();
         schema.defined = defined.definitions;
         let rules = Rules::load(&schema, sources, defined.notes)?;
@@ -50,8 +51,10 @@ impl Schema {
         if let Some(news) = fresh.defined.iter().find(|d| !self.defined.contains(d)) {
             return Err(Error::NeedsRestart(news.to_string()));
         }
-        let notes = fresh.rules().notes.clone();
-        let rules = Arc::new(Rules::load(self, sources, notes)?);
+        // Read anew, since ids of attribute types hold for the schema that made them only.
+        let mut rules = Rules::load(self, sources, Vec::new())?;
+        rules.notes = fresh.rules().notes.clone();
+        let rules = Arc::new(rules);
         self.rules.store(Arc::clone(&rules));
         Ok(rules)
     }
@@ -87,6 +90,7 @@ impl Compiler {
                 class_names,
                 rules: ArcSwap::default(),
                 ldap: Vec::new(),
+                language: Language::default(),
                 defined: BTreeSet::new(),
                 known,
             }),

@@ -31,7 +31,8 @@ fn scalar(kind: ValueType, value: &[u8]) -> Value {
             "FALSE" => Some(Value::Bool(false)),
             _ => None,
         },
-        ValueType::String | ValueType::Array | ValueType::Object => None,
+        ValueType::Object => serde_json::from_str(&text).ok(),
+        ValueType::String | ValueType::Date | ValueType::Array => None,
     };
     parsed.unwrap_or_else(|| Value::String(text.into_owned()))
 }

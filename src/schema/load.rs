@@ -1,10 +1,13 @@
 //! Reads the schema files: `ldap/*.yml` and `classes/*.yml`. The shipped files are compiled into
 //! the program, so that it runs without them beside it; a folder on disk takes their place.
 
-use super::{Usage, class::Kind};
+use super::{Language, Mode, Usage, class::Kind};
 use serde::Deserialize;
 use smol_str::SmolStr;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -21,7 +24,15 @@ pub enum LoadError {
 pub struct Sources {
     pub ldap: Vec<(PathBuf, String)>,
     pub classes: Vec<(PathBuf, String)>,
+    /// Rules between attributes; absent: those that the program was built with.
+    pub cross: Option<(PathBuf, String)>,
+    /// Modes of such rules in place of their own.
+    pub cross_modes: BTreeMap<SmolStr, Mode>,
+    /// The language of messages where the client has none.
+    pub language: Language,
 }
+
+pub(super) const SHIPPED_CROSS: &str = include_str!("../../schemas/cross.yml");
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,12 +121,24 @@ impl Sources {
                 "classes/supannOrg.yml",
                 "classes/supannPerson.yml",
             ],
+            ..Sources::default()
         }
     }
 
-    /// The files of a folder with `ldap/` and `classes/` in it.
+    /// The files of a folder with `ldap/` and `classes/` in it, and perhaps `cross.yml`.
     pub fn folder(folder: &Path) -> Result<Self, LoadError> {
-        Ok(Sources { ldap: yaml_files(&folder.join("ldap"))?, classes: yaml_files(&folder.join("classes"))? })
+        let cross = folder.join("cross.yml");
+        let cross = match std::fs::read_to_string(&cross) {
+            Ok(text) => Some((cross, text)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => return Err(LoadError::Io { path: cross, source }),
+        };
+        Ok(Sources {
+            ldap: yaml_files(&folder.join("ldap"))?,
+            classes: yaml_files(&folder.join("classes"))?,
+            cross,
+            ..Sources::default()
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod document;
 mod fault;
 mod load;
 mod matching;
+mod message;
 mod names;
 mod position;
 mod prepare;
@@ -25,8 +26,9 @@ pub use class::{Class, ClassId, Kind};
 pub use fault::{Error, Fault as FileFault};
 pub use load::{LoadError, Sources};
 pub use matching::{Form, Normal, Rule, SubParts, rule};
+pub use message::{Language, Reason, Said};
 pub use position::line_of;
-pub use rules::{ClassRule, Property, Rules, ValueType};
+pub use rules::{ClassRule, CrossRule, Mode, Property, Rules, ValueType};
 pub use syntax::Syntax;
 pub use validate::{Checked, Fault, Scope, Violation, Violations};
 
@@ -49,6 +51,8 @@ pub struct Schema {
     /// The texts of the LDAP files, and what the rule files defined beyond them: a reload of the
     /// rules may change neither.
     ldap: Vec<String>,
+    /// The language of messages where the client has none.
+    language: Language,
     defined: BTreeSet<Definition>,
     /// The attributes that the code itself speaks of.
     pub known: Known,

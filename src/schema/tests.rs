@@ -141,7 +141,7 @@ fn all_violations_come_together() {
         "member (may)",
         "supannPerson.supannListeRouge (syntax)",
         "inetOrgPerson.displayName (SINGLE-VALUE)",
-        "supannPerson.supannEtablissement (pattern)",
+        "supannPerson.supannEtablissement (format)",
         "supannPerson.supannOIDCDateDeNaissance (format)",
     ] {
         assert!(text.contains(needle), "{needle}: {text}");
@@ -204,14 +204,14 @@ fn broken_files_name_file_path_and_reason() {
         (
             "classes: []",
             Some(("supannPerson.yml", "type: object\nallOf: []")),
-            &["x/supannPerson.yml", "unknown field `allOf`"],
+            &["x/supannPerson.yml", "at allOf: is none of the keys"],
         ),
         ("classes: []", Some(("supannPerson.yml", "type: array")), &["x/supannPerson.yml", "type"]),
-        ("classes: []", Some(("supannPerson.yml", "properties: {}")), &["missing field `type`"]),
+        ("classes: []", Some(("supannPerson.yml", "properties: {}")), &["at type: missing"]),
         (
             "classes: []",
-            Some(("supannPerson.yml", "type: object\nproperties: {supannCivilite: {type: date}}")),
-            &["properties.supannCivilite", "date"],
+            Some(("supannPerson.yml", "type: object\nproperties: {supannCivilite: {type: day}}")),
+            &["properties.supannCivilite.type", "date"],
         ),
         (
             "classes: []",
@@ -221,7 +221,7 @@ fn broken_files_name_file_path_and_reason() {
         (
             "classes: []",
             Some(("supannPerson.yml", "type: object\nrequired: [supannCivilite]")),
-            &["required.supannCivilite", "declared"],
+            &["at required.0: 'supannCivilite' must be declared"],
         ),
     ] {
         let text = refused(ldap, class);
@@ -314,7 +314,7 @@ fn rules_are_exchanged_whole_or_not_at_all() {
     schema.reload_rules(&with("supannPerson.yml", strict)).unwrap();
     assert_eq!(faults(), 1);
     for (sources, needle) in [
-        (with("supannPerson.yml", "type: object\nproperties: {supannEmpId: {type: colour}}"), "colour"),
+        (with("supannPerson.yml", "type: object\nproperties: {supannEmpId: {type: colour}}"), "supannPerson.yml:2: at"),
         (with("supann.yml", "type: object"), "a new class 'supann': restart"),
         (with("supannPerson.yml", "type: object\nproperties: {shoeSize: {type: number}}"), "'shoesize' anew: restart"),
         (with("supannPerson.yml", "type: object\nproperties: {member: {type: array}}"), "allow 'member': restart"),

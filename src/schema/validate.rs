@@ -1,7 +1,9 @@
 //! All violations of an entry at once: the LDAP schema (RFC 4512) and, for identities, the class
 //! rules and what Sesame requires of inetOrgPerson.
 
-use super::{Attr, ClassId, ClassRule, Kind, Schema, document::document, rules::Property};
+use super::{
+    Attr, AttrId, ClassId, ClassRule, Kind, Language, Reason, Said, Schema, document::document, rules::Broken,
+};
 use smol_str::SmolStr;
 use std::{collections::BTreeSet, fmt};
 
@@ -43,7 +45,10 @@ pub struct Violation {
     pub class: SmolStr,
     pub attr: SmolStr,
     pub rule: SmolStr,
+    /// In the language of the configuration.
     pub message: String,
+    /// What can be told in other languages as well.
+    pub reason: Option<Box<Reason>>,
 }
 
 /// Every violation of one write, sorted; never empty.
@@ -94,7 +99,13 @@ impl Violation {
             attr: SmolStr::new(attr),
             rule: SmolStr::new(rule),
             message: message.into(),
+            reason: None,
         }
+    }
+
+    /// The message in a client's language, where there is one in it.
+    pub fn text(&self, language: Language) -> String {
+        self.reason.as_ref().map_or_else(|| self.message.clone(), |reason| reason.text(language))
     }
 
     pub fn unknown_attribute(name: &str) -> Self {
@@ -129,7 +140,7 @@ impl Schema {
     }
 
     /// The classes that the entry names and all their superclasses.
-    fn entry_classes(&self, attrs: &[Attr], list: &mut Vec<Violation>) -> BTreeSet<ClassId> {
+    pub(super) fn entry_classes(&self, attrs: &[Attr], list: &mut Vec<Violation>) -> BTreeSet<ClassId> {
         let mut classes = BTreeSet::new();
         for value in self.object_class_values(attrs) {
             let name = String::from_utf8_lossy(value);
@@ -188,12 +199,9 @@ impl Schema {
     }
 
     /// The first class of the entry that allows the attribute.
-    fn allowing(&self, attr: &Attr, classes: &BTreeSet<ClassId>) -> Option<&SmolStr> {
+    pub(super) fn allowing(&self, attr: AttrId, classes: &BTreeSet<ClassId>) -> Option<&SmolStr> {
         // The class that names the attribute itself tells a reader more than one that inherits it.
-        let named = classes
-            .iter()
-            .map(|c| self.class(*c))
-            .find(|c| c.must.contains(&attr.desc.id) || c.may.contains(&attr.desc.id));
+        let named = classes.iter().map(|c| self.class(*c)).find(|c| c.must.contains(&attr) || c.may.contains(&attr));
         let any = || classes.contains(&self.known.extensible_object).then(|| self.class(self.known.extensible_object));
         named.or_else(any).map(|c| &c.name)
     }
@@ -212,7 +220,7 @@ impl Schema {
             let message = "stands for several languages in a search; a value has one";
             list.push(Violation::new(Fault::UnknownAttribute, "", &name, "language range", message));
         }
-        let class = self.allowing(attr, classes);
+        let class = self.allowing(attr.desc.id, classes);
         if class.is_none() && attr.desc.id != self.known.object_class {
             list.push(Violation::new(Fault::NotAllowed, "", &name, "may", "no object class of the entry allows it"));
         }
@@ -237,52 +245,36 @@ impl Schema {
     ) -> Vec<Violation> {
         let held = |id| attrs.iter().any(|a| a.desc.id == id && !a.values.is_empty());
         if classes.contains(&self.known.inet_org_person) && !held(self.known.uid) {
-            list.push(Violation::new(
-                Fault::MissingAttribute,
-                "inetOrgPerson",
-                "uid",
-                "identity",
-                "is required of an identity",
-            ));
+            let reason = Reason::new(Said::IdentityUid);
+            list.push(self.because(Fault::MissingAttribute, "inetOrgPerson", "uid", "identity", reason));
         }
         let rules = self.rules.load();
         let mut faults: Vec<Violation> =
             classes.iter().filter_map(|c| rules.of(*c)).flat_map(|rule| self.rule_faults(rule, attrs)).collect();
+        faults.extend(self.cross_faults(&rules.cross, attrs, classes));
         faults.sort_by(|a, b| (&a.class, &a.attr, &a.rule).cmp(&(&b.class, &b.attr, &b.rule)));
         faults.dedup();
         faults
     }
 
     fn rule_faults(&self, rule: &ClassRule, attrs: &[Attr]) -> Vec<Violation> {
-        let document = document(rule, attrs);
-        if rule.validator.is_valid(&document) {
-            return Vec::new();
-        }
-        let class = &self.class(rule.class).name;
-        rule.validator
-            .iter_errors(&document)
-            .map(|error| {
-                let keyword = error.kind().keyword().to_owned();
-                let named = match error.kind() {
-                    jsonschema::error::ValidationErrorKind::Required { property } => {
-                        property.as_str().unwrap_or_default().to_owned()
-                    }
-                    _ => error.instance_path().as_str().split('/').nth(1).unwrap_or_default().to_owned(),
-                };
-                let property = rule.properties.iter().find(|p| p.name == named);
-                let attr = property.map_or(SmolStr::new(&named), |p| self.attribute(p.attr).name.clone());
-                Violation::new(Fault::ClassRule, class, &attr, &keyword, expected(property, &keyword, &error))
-            })
-            .collect()
+        self.broken(rule, &document(rule, attrs))
     }
-}
 
-/// What was expected, in the rule author's words where there are some. Never the value itself.
-fn expected(property: Option<&Property>, keyword: &str, error: &jsonschema::ValidationError<'_>) -> String {
-    match property {
-        _ if keyword == "required" => "is required".to_owned(),
-        Some(p) if !p.description.is_empty() && keyword != "type" => format!("expected {}", p.description),
-        _ => error.masked().to_string(),
+    /// What a document breaks of the rules of a class, be it an entry's or one that came as JSON.
+    fn broken(&self, rule: &ClassRule, document: &serde_json::Value) -> Vec<Violation> {
+        let class = &self.class(rule.class).name;
+        let violation = |broken: Broken| {
+            let attr = broken.attr.map_or(broken.property, |id| self.attribute(id).name.clone());
+            self.because(Fault::ClassRule, class, &attr, &broken.keyword, broken.reason)
+        };
+        rule.broken(document).into_iter().map(violation).collect()
+    }
+
+    /// A violation in the language of the configuration, which can be told in others.
+    pub(super) fn because(&self, fault: Fault, class: &str, attr: &str, rule: &str, reason: Reason) -> Violation {
+        let message = reason.text(self.language);
+        Violation { reason: Some(Box::new(reason)), ..Violation::new(fault, class, attr, rule, message) }
     }
 }
 
