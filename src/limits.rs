@@ -82,6 +82,8 @@ pub struct Limits {
     pub writer_queue: usize,
     /// Jobs that one commit takes together.
     pub commit_batch: usize,
+    /// Moves by lifecycle rules that are asked for at a time.
+    pub lifecycle_batch: usize,
     /// Bytes that one commit takes together.
     pub commit_bytes: usize,
     /// Bytes of records that one request may have made, its transaction and what follows from it.
@@ -155,6 +157,7 @@ impl Default for Limits {
             write_secs: 60,
             writer_queue: 1024,
             commit_batch: 256,
+            lifecycle_batch: 256,
             commit_bytes: 32 << 20,
             update_bytes: 1 << 30,
             recent_changes: 1024,

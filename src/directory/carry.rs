@@ -2,7 +2,8 @@
 //! What a change brings about elsewhere in the tree is carried out here, in the same commit.
 
 use super::{
-    Change, Content, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, bury, delete, modify,
+    Change, Content, Error, Node, Op, Options, Outcome, Refused, Sight, Snapshot, Update, add, bury, career, delete,
+    modify,
     plan::{Context, Effect, Plan},
     record, references, rename, report,
     terms::Terms,
@@ -111,7 +112,12 @@ impl<'a> Work<'a> {
         let refers =
             |dn: &Dn| !self.options.relations.references.referring(&self.snapshot, &schema.dn_key(dn)).is_empty();
         let single = match &update.op {
-            Op::Add { .. } | Op::Report { .. } | Op::Undelete { .. } | Op::Purge { .. } | Op::Touch { .. } => true,
+            Op::Advance { .. }
+            | Op::Add { .. }
+            | Op::Report { .. }
+            | Op::Undelete { .. }
+            | Op::Purge { .. }
+            | Op::Touch { .. } => true,
             // By its attribute, an identity is deleted, and what refers to it follows.
             Op::Modify { dn, changes } => !asks_for_delete(changes, schema) || !refers(dn),
             Op::Delete { dn } => !update.terms.tree && !refers(dn),
@@ -143,7 +149,8 @@ impl<'a> Work<'a> {
     fn step(&mut self, identity: &Identity, terms: &Terms, op: Op) -> Result<Outcome, Error> {
         let context = self.context(identity, terms);
         let is_report = matches!(op, Op::Report { .. });
-        let Plan { effect, mut outcome } = match op {
+        let is_rule = matches!(op, Op::Advance { .. });
+        let Plan { mut effect, mut outcome } = match op {
             Op::Add { dn, attrs } => {
                 let plan = add::plan(&context, &dn, attrs)?;
                 if let (Some(filter), Effect::Put { node, .. }) = (&terms.assertion, &plan.effect)
@@ -162,6 +169,7 @@ impl<'a> Work<'a> {
             Op::Undelete { uuid } => bury::undelete(&context, uuid)?,
             Op::Purge { uuid } => bury::purge(&context, uuid)?,
             Op::Touch { uuid } => bury::touch(&context, uuid)?,
+            Op::Advance { uuid, rule } => career::plan(&context, uuid, &rule)?,
         };
         if let Effect::Put { node, .. } = &effect
             && !is_report
@@ -173,6 +181,15 @@ impl<'a> Work<'a> {
                 .into_iter()
                 .chain(context.options.relations.references.check(&context, node)?);
             outcome.diagnostic = notes.reduce(|all, note| format!("{all}; {note}"));
+        }
+        if let Effect::Put { node, change } = effect {
+            effect = match is_report || is_rule {
+                true => Effect::Put { node, change },
+                false => {
+                    let (node, kind) = career::attend(&context, node, change.kind);
+                    Effect::Put { node, change: Change { kind, ..change } }
+                }
+            };
         }
         self.apply(effect)?;
         Ok(outcome)

@@ -39,7 +39,6 @@ impl Due {
         };
     }
 
-    #[allow(dead_code, reason = "the engine comes next")]
     /// Those for whom a rule is due, in the order of their times.
     pub fn overdue(&self, rule: usize, now: Timestamp) -> impl Iterator<Item = EntryId> {
         let rule = number(rule);
@@ -47,7 +46,6 @@ impl Due {
         self.by_time.range(first..).take_while(move |(r, time, _)| *r == rule && *time <= now).map(|(_, _, id)| *id)
     }
 
-    #[allow(dead_code, reason = "the engine comes next")]
     /// The next time after this one at which any rule becomes due for anyone.
     pub fn next(&self, career: &Career, after: Timestamp) -> Option<Timestamp> {
         let next = |(rule, _): (usize, &_)| {

@@ -35,6 +35,8 @@ pub enum Error {
     Axis { attr: String, fault: lifecycle::Fault },
     #[error("vestibuleState: {0}")]
     Refused(#[from] lifecycle::Refused),
+    #[error("vestibuleLifecycle: {0}")]
+    NotPermitted(#[from] lifecycle::NotPermitted),
     #[error("{attr}: {reason}")]
     NotAnIdentity { attr: String, reason: &'static str },
     #[error("userPassword: {0}")]

@@ -6,6 +6,7 @@ mod add;
 mod advance;
 mod bury;
 mod candidates;
+mod career;
 mod carry;
 mod chain;
 mod change;
@@ -30,6 +31,7 @@ mod references;
 mod relax;
 mod rename;
 mod report;
+mod run;
 mod search;
 mod secrets;
 mod snapshot;
@@ -48,6 +50,7 @@ pub use index::{can_index, default_indexes};
 pub use marks::UriScope;
 pub use record::VERSION as RECORD_VERSION;
 pub use references::{Check, ReferenceOptions, References};
+pub use run::Advanced;
 pub use search::{Hits, Scope, Search, Step, Subentries, Visit};
 pub use snapshot::{Node, Snapshot};
 pub use terms::{OnFault, Outcome, Refused, Sight, Sights, Terms, Update};
@@ -59,7 +62,7 @@ use crate::{
     clock::Clock,
     dn::{Dn, DnKey, Rdn},
     entry::{ModKind, Modification},
-    lifecycle::{Career, Event, Release},
+    lifecycle::{Career, Event, Release, Rule},
     limits::Limits,
     schema::Schema,
     store::{Disk, RecordKey},
@@ -166,6 +169,11 @@ pub enum Op {
     Purge {
         uuid: Uuid,
     },
+    /// What a lifecycle rule makes of an identity, if it is for it at that time.
+    Advance {
+        uuid: Uuid,
+        rule: Arc<Rule>,
+    },
     /// An import has seen the identity as it is: neither a change nor something to export.
     Touch {
         uuid: Uuid,
@@ -180,6 +188,11 @@ enum Job {
     Write {
         updates: Vec<Update>,
         reply: oneshot::Sender<Result<Vec<Outcome>, Refused>>,
+    },
+    /// Other lifecycle files.
+    Career {
+        career: Arc<Career>,
+        reply: oneshot::Sender<Result<(), Error>>,
     },
     Rows {
         rows: Vec<Row>,
@@ -201,6 +214,8 @@ pub struct Directory {
     journal_start: Arc<AtomicU64>,
     healthy: Arc<AtomicBool>,
     rows: Mutex<HashMap<SmolStr, Vec<Row>>>,
+    /// As at start.
+    options: Options,
     pub access: Arc<Access>,
     pub limits: Arc<Limits>,
 }
@@ -235,6 +250,7 @@ impl Directory {
             rows: Mutex::new(opened.rows),
             access: Arc::clone(&options.access),
             limits: Arc::clone(&options.limits),
+            options: options.clone(),
         };
         let cursors = opened.cursors;
         let writer = writer::Writer { disk, current, queue, announce, healthy, options, cursors, journal_start };
@@ -309,6 +325,13 @@ impl Directory {
     /// False once a commit failed: reads go on, writes are refused until a restart.
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Acquire)
+    }
+
+    /// Puts other lifecycle files in force, for all changes that are asked for from now on.
+    pub async fn follow_career(&self, career: Arc<Career>) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Career { career, reply }).await?;
+        answer.await.map_err(|_| Error::Unavailable)?
     }
 
     async fn send(&self, job: Job) -> Result<(), Error> {

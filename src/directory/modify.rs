@@ -3,7 +3,7 @@
 use super::{
     ChangeKind, Error, Node, Terms,
     advance::{Step, advance},
-    bind_changes, bury, identity,
+    bind_changes, bury, career, identity,
     plan::{Context, Plan},
     secrets,
 };
@@ -44,10 +44,15 @@ pub(super) fn plan(
         }
     }
     let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), context.base)?;
+    career::check_by_hand(context, before, &asked)?;
     if asked.deleted == Some(true) {
         return delete(context, node, &changes, schema);
     }
     draft.attrs.retain(|a| !a.values.is_empty());
+    let sent: Vec<AttrId> = changes.iter().map(|c| c.attr.id).collect();
+    if career::touches(context, &sent) {
+        career::settle(context, &mut draft, &before.operational);
+    }
     draft.complete_classes(schema);
     keep_rdn_values(&draft, node, schema)?;
     secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;

@@ -26,6 +26,7 @@ impl Op {
             | Op::Report { .. }
             | Op::Undelete { .. }
             | Op::Purge { .. }
+            | Op::Advance { .. }
             | Op::Touch { .. } => 0,
         }
     }
@@ -62,6 +63,7 @@ impl Op {
             | Op::Report { .. }
             | Op::Undelete { .. }
             | Op::Purge { .. }
+            | Op::Advance { .. }
             | Op::Touch { .. } => Ok(()),
         }
     }
@@ -101,6 +103,7 @@ impl Op {
             | Op::Report { .. }
             | Op::Undelete { .. }
             | Op::Purge { .. }
+            | Op::Advance { .. }
             | Op::Touch { .. } => {}
         }
         Ok(())

@@ -367,7 +367,6 @@ impl Snapshot {
         self.due.note(id, entry, &self.career, &self.schema);
     }
 
-    #[allow(dead_code, reason = "the engine comes next")]
     /// Puts other lifecycle files in force, as of this state.
     pub(super) fn follow_career(&mut self, career: Arc<Career>) {
         self.career = career;

@@ -71,6 +71,7 @@ impl<D: Disk> Writer<D> {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut turn = Turn::GoOn;
         let mut cursors = Vec::new();
+        let mut other_career = false;
         while work.group.bytes() < self.options.limits.commit_bytes
             && let Some(job) = jobs.pop_front()
         {
@@ -78,6 +79,11 @@ impl<D: Disk> Writer<D> {
                 Job::Write { updates, reply } => {
                     let result = work.carry_out(updates);
                     answers.push(Answer::Write(reply, result));
+                }
+                Job::Career { career, reply } => {
+                    work.snapshot.follow_career(career);
+                    other_career = true;
+                    answers.push(Answer::Rows(reply));
                 }
                 Job::Rows { rows, reply } => {
                     for (key, value) in rows {
@@ -98,6 +104,10 @@ impl<D: Disk> Writer<D> {
         }
         let Work { snapshot: work, group, .. } = work;
         if group.is_empty() {
+            if other_career {
+                self.current.store(Arc::new(work));
+                self.announce.send_replace(before);
+            }
             answer_all(answers, &Ok(()));
             return turn;
         }

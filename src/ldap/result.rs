@@ -131,7 +131,7 @@ pub fn code(error: &Error) -> Code {
             ModError::NotInteger(_) => Code::ConstraintViolation,
         },
         Error::Axis { .. } => Code::InvalidAttributeSyntax,
-        Error::Refused(_) => Code::UnwillingToPerform,
+        Error::Refused(_) | Error::NotPermitted(_) => Code::UnwillingToPerform,
         Error::NotUnique { .. } | Error::NoReferent { .. } => Code::ConstraintViolation,
         Error::NotAnIdentity { .. } => Code::ConstraintViolation,
         Error::Password(error) => match error {

@@ -176,6 +176,11 @@ impl Resources {
         status.or_else(|| self.letters.get(&axes.lifecycle).map(|m| m.state.as_str()))
     }
 
+    /// True for the attributes that are derived.
+    pub fn makes(&self, attr: AttrId) -> bool {
+        self.derive.as_ref().is_some_and(|d| d.state == attr || d.state_date == Some(attr))
+    }
+
     /// Puts the values of the derived resource into a supannPerson, in the place of what was there
     /// of it; other resources stay as they are. `since` is when the letter last changed.
     pub fn derive(&self, draft: &mut Draft, axes: &Axes, since: Timestamp, schema: &Schema) {
