@@ -85,6 +85,7 @@ pub fn status(error: &Error) -> StatusCode {
         | Error::NoReferent { .. }
         | Error::Axis { .. }
         | Error::Refused(_)
+        | Error::NotPermitted(_)
         | Error::NotAnIdentity { .. }
         | Error::Password(_)
         | Error::Referral { .. }
