@@ -14,7 +14,7 @@
 //! | 6 | [`ldap`] [`http`] [`export`] | one protocol each; never each other |
 //! | 5 | [`directory`] | the operations and the one writer; no protocol |
 //! | 4 | [`store`] | sled, record format, keys; no meaning of a record |
-//! | 3 | [`access`] [`lifecycle`] [`auth`] [`sesame`], and below them [`filter`] | decisions: pure functions; Sesame's JSON form of an identity |
+//! | 3 | [`access`] [`lifecycle`] [`auth`] [`sesame`] [`likeness`], and below them [`filter`] | decisions: pure functions; Sesame's JSON form of an identity; names that are alike |
 //! | 2 | [`entry`] | values of an entry in wire form, drafts, LDIF |
 //! | 1 | [`schema`] | attribute types, classes, matching, validation |
 //! | 0 | [`dn`] [`clock`] [`limits`] [`names`] | syntax, time, bounds, metric names |
@@ -138,6 +138,7 @@ pub mod filter;
 pub mod http;
 pub mod ldap;
 pub mod lifecycle;
+pub mod likeness;
 pub mod limits;
 pub mod names;
 pub mod schema;

@@ -18,6 +18,9 @@ pub const HASH_COST: HashCost =
 /// Bytes of a PROXY header behind its fixed part; balancers send some dozens.
 pub const PROXY_HEADER: usize = 4096;
 
+/// Entries of one step of a cascade that may be refused; with more, something else is wrong.
+pub const CASCADE_REFUSALS: usize = 100;
+
 /// Depth of a filter document.
 pub const QUERY_DEPTH: usize = 64;
 

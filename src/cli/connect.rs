@@ -6,6 +6,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use clap::Args;
+use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::{io::Write, path::PathBuf};
@@ -52,10 +53,21 @@ impl Server {
 
 /// GET from the administration of the server that these settings describe.
 pub async fn admin_get(settings: &Settings, path: &str) -> anyhow::Result<Value> {
+    admin(settings, Method::GET, path, None).await
+}
+
+/// A request to the same; the answer's body, or an error with the message that it gave.
+pub async fn admin(settings: &Settings, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
     let token = settings.token()?;
     let url = format!("http://{}{path}", settings.file.listen.http);
-    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).build()?;
-    let response = client.get(&url).bearer_auth(token.0.expose_secret()).send().await;
+    // A whole branch of departments takes its time.
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(600)).build()?;
+    let request = client.request(method, &url).bearer_auth(token.0.expose_secret());
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    let response = request.send().await;
     let response = response.with_context(|| format!("{url}: is the server running?"))?;
     let status = response.status();
     let body: Value = response.json().await.with_context(|| url.clone())?;

@@ -3,6 +3,7 @@
 mod certs;
 mod check;
 mod connect;
+mod department;
 mod export;
 mod import;
 mod target;
@@ -39,6 +40,11 @@ enum Command {
     Import(import::Args),
     /// Write all entries as LDIF
     Export(export::Args),
+    /// The tree of structures (supannEntite) of the running server
+    Department {
+        #[command(subcommand)]
+        command: department::Command,
+    },
     /// The systems that changes are exported to
     Target {
         #[command(subcommand)]
@@ -86,6 +92,7 @@ impl Cli {
             }
             Command::Check => check::run(&settings),
             Command::Import(args) => import::run(&settings, args).await,
+            Command::Department { command } => department::run(&settings, command).await,
             Command::Export(args) => export::run(&settings, args).await,
             Command::Target { command: TargetCommand::Status { json } } => target::status(&settings, json).await,
             Command::Certs { command: CertsCommand::Dev { folder } } => certs::dev(&settings, folder),

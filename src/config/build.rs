@@ -8,7 +8,7 @@ use super::{
 use crate::{
     access::{Access, RuleDef, Who},
     auth,
-    directory::{self, Groups, References, Relations, Unique, can_index, default_indexes},
+    directory::{self, Groups, References, Relations, Structures, Unique, can_index, default_indexes},
     dn::{Dn, DnKey},
     export::TargetOptions,
     http,
@@ -223,6 +223,7 @@ impl Settings {
             references: References::bind(&file.references, &file.suffix, schema)
                 .map_err(|what| fault("references", what))?,
             unique: Unique::bind(&file.unique, bases, &file.suffix, schema).map_err(|what| fault("unique", what))?,
+            structures: Structures::bind(&file.structures, schema),
         })
     }
 

@@ -9,7 +9,7 @@ pub use build::{Built, Token, secret_file, write_private};
 pub use load::{Overrides, Settings, load};
 
 use crate::{
-    directory::{DeleteMode, GroupOptions, ReferenceOptions, UniqueDef},
+    directory::{DeleteMode, GroupOptions, ReferenceOptions, StructureOptions, UniqueDef},
     ldap::SaslDef,
     lifecycle::Release,
     limits::Limits,
@@ -58,6 +58,8 @@ pub struct File {
     /// Changes to the rules of uniqueness, and further ones.
     #[serde(default)]
     pub unique: Vec<UniqueDef>,
+    #[serde(default)]
+    pub structures: StructureOptions,
     /// Attributes with an index, in place of the default list.
     pub indexes: Option<Vec<SmolStr>>,
     /// Whether an empty store is filled with the demonstration university.

@@ -179,8 +179,12 @@ impl<'a> Work<'a> {
                 .diagnostic
                 .take()
                 .into_iter()
-                .chain(context.options.relations.references.check(&context, node)?);
+                .chain(context.options.relations.references.check(&context, node)?)
+                .chain(context.options.relations.structures.check(&context, node)?);
             outcome.diagnostic = notes.reduce(|all, note| format!("{all}; {note}"));
+        }
+        if let Effect::Remove { node, .. } = &effect {
+            outcome.diagnostic = context.options.relations.structures.check_gone(&context, node)?;
         }
         if let Effect::Put { node, change } = effect {
             effect = match is_report || is_rule {

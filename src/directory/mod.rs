@@ -13,6 +13,7 @@ mod change;
 mod content;
 mod csn;
 mod delete;
+mod departments;
 mod due;
 mod error;
 mod facts;
@@ -35,6 +36,7 @@ mod run;
 mod search;
 mod secrets;
 mod snapshot;
+mod structures;
 mod terms;
 mod unique;
 mod view;
@@ -43,6 +45,7 @@ mod writer;
 pub use change::{Change, ChangeKind};
 pub use content::Content;
 pub use csn::Csn;
+pub use departments::{Cascade, Department, Departments, Kept};
 pub use error::Error;
 pub use follow::{Interest, News, Notice, news, notice};
 pub use groups::{GroupOptions, Groups};
@@ -53,6 +56,7 @@ pub use references::{Check, ReferenceOptions, References};
 pub use run::Advanced;
 pub use search::{Hits, Scope, Search, Step, Subentries, Visit};
 pub use snapshot::{Node, Snapshot};
+pub use structures::{StructureOptions, Structures};
 pub use terms::{OnFault, Outcome, Refused, Sight, Sights, Terms, Update};
 pub use unique::{Unique, UniqueDef};
 pub use view::{SUBSCHEMA, View};
@@ -113,6 +117,7 @@ pub struct Relations {
     pub groups: GroupOptions,
     pub references: References,
     pub unique: Vec<Unique>,
+    pub structures: Structures,
 }
 
 /// Which entries are identities, and how they are released.

@@ -50,9 +50,10 @@ pub(super) fn open(disk: &mut impl Disk, options: &Options) -> Result<Opened, Er
     })?;
     let groups = Groups::bind(&options.relations.groups, &options.schema)
         .map_err(|name| Error::Internal(format!("groups: '{name}' cannot name members")))?;
-    let Relations { references, unique, .. } = &options.relations;
+    let Relations { references, unique, structures, .. } = &options.relations;
     let mut needed = groups.looked_up(&options.schema);
     needed.extend(references.attributes.iter().chain(unique.iter().flat_map(|rule| &rule.attributes)));
+    needed.extend(structures.looked_up());
     let index = Index::new(&options.indexes, needed, &options.schema)
         .map_err(|name| Error::Internal(format!("index on '{name}': not an attribute type with an equality rule")))?;
     let schema = Arc::clone(&options.schema);

@@ -65,15 +65,23 @@ impl Unique {
             attributes: Some(attributes.iter().filter(is_known).map(|a| SmolStr::new_static(a)).collect()),
             ..UniqueDef::default()
         });
-        let mut rules: Vec<UniqueDef> = own.collect();
+        let code = schema.attr_id("supannCodeEntite").map(|_| UniqueDef {
+            name: SmolStr::new_static("supannCodeEntite"),
+            enabled: true,
+            attributes: Some(vec![SmolStr::new_static("supannCodeEntite")]),
+            // The tree of structures is by code, wherever they stand.
+            bases: Some(vec!["{suffix}".to_owned()]),
+            filter: Some("(objectClass=supannEntite)".to_owned()),
+        });
+        let mut rules: Vec<UniqueDef> = own.chain(code).collect();
         for def in defs {
             match rules.iter_mut().find(|rule| rule.name == def.name) {
                 None => rules.push(def.clone()),
                 Some(rule) => {
                     rule.enabled = def.enabled;
                     rule.attributes = def.attributes.clone().or(rule.attributes.take());
-                    rule.bases = def.bases.clone();
-                    rule.filter = def.filter.clone();
+                    rule.bases = def.bases.clone().or(rule.bases.take());
+                    rule.filter = def.filter.clone().or(rule.filter.take());
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! HTTP: administration and Sesame's contract. Everything but health and the description of the
 //! interface needs the bearer token.
 
+mod departments;
 mod identities;
 mod ops;
 mod problem;
@@ -52,6 +53,7 @@ pub async fn run(listener: TcpListener, options: Options, stop: CancellationToke
     let closed = Router::new()
         .merge(ops::routes())
         .merge(identities::routes())
+        .merge(departments::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
     let app = Router::new()
         .merge(ops::open_routes())

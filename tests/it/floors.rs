@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 9] = [
     &["schema"],
     &["entry"],
     &["filter"],
-    &["access", "lifecycle", "auth", "sesame"],
+    &["access", "lifecycle", "auth", "sesame", "likeness"],
     &["store"],
     &["directory"],
     &["ldap", "http", "export"],

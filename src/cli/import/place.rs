@@ -122,8 +122,8 @@ async fn over_ldap(client: &mut Client, records: &[Record]) -> anyhow::Result<Ve
         let reply = client.next_reply().await?;
         let at = waiting.remove(reply.order.min(waiting.len().saturating_sub(1)));
         let verdict = match reply.code {
-            0 if reply.message.is_empty() => Verdict::Written,
-            0 => Verdict::Held,
+            0 if is_held(&reply.message) => Verdict::Held,
+            0 => Verdict::Written,
             code => {
                 let cause = match code {
                     68 => Cause::Exists,
@@ -138,6 +138,11 @@ async fn over_ldap(client: &mut Client, records: &[Record]) -> anyhow::Result<Ve
             *place = Some(verdict);
         }
     }
+}
+
+/// Other remarks on a success are no concern of an import: what refers to what comes later.
+fn is_held(remark: &str) -> bool {
+    remark.starts_with("kept as ")
 }
 
 async fn submit(directory: &Arc<Directory>, record: Record) -> Result<directory::Outcome, directory::Error> {
@@ -155,7 +160,7 @@ fn verdict(result: Result<directory::Outcome, directory::Error>) -> anyhow::Resu
     use directory::Error;
     let cause = match result {
         Ok(outcome) if !outcome.changed => return Ok(Verdict::Unchanged),
-        Ok(outcome) if outcome.diagnostic.is_some() => return Ok(Verdict::Held),
+        Ok(outcome) if outcome.diagnostic.as_deref().is_some_and(is_held) => return Ok(Verdict::Held),
         Ok(_) => return Ok(Verdict::Written),
         Err(error @ (Error::Unavailable | Error::NoSpace)) => return Err(error.into()),
         Err(Error::AlreadyExists) => Cause::Exists,
