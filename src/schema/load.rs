@@ -114,6 +114,7 @@ impl Sources {
             ],
             classes: shipped![
                 "classes/eduPerson.yml",
+                "classes/supann.yml",
                 "classes/supannCMS.yml",
                 "classes/supannEntite.yml",
                 "classes/supannFCPerson.yml",
