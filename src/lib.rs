@@ -117,6 +117,12 @@
 //!   free space, file limits and its name, `indicatif` draws progress, `ldap3_lber` is the wire
 //!   crate's own BER layer, `x509-parser` reads the names in client certificates that rustls has
 //!   verified, `ppp` the headers of load balancers, whose networks `ipnet` compares.
+//! - An import holds each record against the entry before it asks for anything (`cli/import`), since
+//!   a source comes again every night and most of it is as it was. It goes over LDAP like any other
+//!   client's writes. `csv` and `encoding_rs` read tables, `regex` cuts values out of cells.
+//! - What a cascade of departments did is told by its mark (`directory/departments`), so that it is
+//!   taken back and nothing else; there is no table beside the entries. `likeness` counts edits by
+//!   `strsim`.
 //! - Responses are encoded in `ldap/reply`: the wire crate knows neither every result code nor
 //!   response controls of every kind.
 //! - The command line has a small LDAP client (`ldap/client`), because the one at hand takes sets

@@ -93,6 +93,11 @@ def test_several_structures_and_one_principal(server, uid):
     shown = told(server, "show", f"{uid}B")
     assert (shown["people"], shown["principal"]) == (1, 1)
     assert told(server, "show", f"{uid}A")["principal"] == 0
+    # The principal one is one of them.
+    moved = "replace: supannEntiteAffectationPrincipale\nsupannEntiteAffectationPrincipale: "
+    server.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\n{moved}{uid}A\n").ok()
+    server.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\n{moved}UVAL\n").refused(
+        19, "supannEntiteAffectationPrincipale")
 
 
 def test_a_broken_file_is_refused(new_server):
@@ -106,7 +111,7 @@ def grown(server):
     for code, parent in (("T", None), ("A", "T"), ("B", "T"), ("A1", "A"), ("A2", "A")):
         server.add(structure(code, parent)).ok()
     people = {
-        "only": member("only", "A1"), "deep": member("deep", "A1", "A2"),
+        "only": member("only", "A1", userPassword="only-password"), "deep": member("deep", "A1", "A2"),
         "both": member("both", "A1", "B"), "guest": member("guest", "A2", "B", principal="B"),
         "other": member("other", "B"), "byhand": member("byhand", "A"), "raw": member("raw", "A2"),
     }
@@ -130,6 +135,7 @@ def test_a_branch_goes_out_of_use_and_comes_back(new_server):
     assert {k["dn"].split(",")[0]: k["reason"] for k in done["kept"]} == {
         "uid=both": "B is active, too; the principal one is not any more", "uid=guest": "B is active, too"}
     assert statuses(server, mine) == before | {"deep": -3, "only": -3, "raw": -3}
+    server.tool("ldapwhoami", who=f"uid=only,{PEOPLE}", password="only-password").refused(49)
     # Clients of LDAP see it, and why.
     entry = server.search("(supannCodeEntite=A1)").ok().entry
     assert entry["vestibuleActive"] == [b"FALSE"] and entry["vestibuleDeactivatedBy"] == [b"A"]
@@ -146,6 +152,7 @@ def test_a_branch_goes_out_of_use_and_comes_back(new_server):
     back = told(server, "activate", "A")
     assert back["departments"] == ["A", "A1", "A2"] and [p.split(",")[0] for p in back["people"]] == ["uid=deep", "uid=only"]
     assert statuses(server, mine) == before | {"raw": -3}
+    server.tool("ldapwhoami", who=f"uid=only,{PEOPLE}", password="only-password").ok()
     entry = server.search("(supannCodeEntite=A1)").ok().entry
     assert "vestibuleActive" not in entry and b"vestibuleStructure" not in entry["objectClass"]
 

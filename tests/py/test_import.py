@@ -249,6 +249,19 @@ def test_a_broken_mapping_is_refused_with_file_and_place(running, tmp_path, text
     assert result.returncode == 1 and "broken.yml" in result.stderr and where in result.stderr, result
 
 
+def test_a_table_with_tabs_and_its_rejects(running, tmp_path):
+    table, mapping = tmp_path / "tabs.tsv", tmp_path / "m.yml"
+    mapping.write_text(BIG)
+    table.write_text('NUM\tLOGIN\tNOM\n1\ttab1\t"Nom, un"\n2\ttab2\t\n')
+    assert counts(running.run(table, f"--mapping={mapping}")) == tally(created=1, refused=1)
+    rejects = tmp_path / "tabs.rej.tsv"
+    lines = rejects.read_text().splitlines()
+    assert lines[0] == "NUM\tLOGIN\tNOM\timport_reason" and "\tresult 65: " in lines[1] and "cn" in lines[1], lines
+    rejects.write_text(rejects.read_text().replace("tab2\t\t", "tab2\tDeux\t"))
+    assert counts(running.run(rejects, f"--mapping={mapping}")) == tally(created=1)
+    assert running.search("(uid=tab1)", "sn").ok().entry["sn"] == [b"Nom, un"]
+
+
 def big_table(path, rows):
     lines = ["NUM,LOGIN,NOM"] + [f"{n},big{n},Nom {n}" for n in range(rows)]
     path.write_text("\n".join(lines) + "\n")

@@ -63,7 +63,7 @@ pub struct Args {
     /// Go on where the last import of this file was cut off
     #[arg(long, conflicts_with = "dry_run")]
     resume: bool,
-    /// Where refused records go, each with its reason [default: FILE.rej.ldif, FILE.rej.csv]
+    /// Where refused records go, each with its reason [default: FILE.rej.ldif, .rej.csv or .rej.tsv]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// The counts as JSON
@@ -115,6 +115,8 @@ pub async fn run(settings: &Settings, args: Args) -> anyhow::Result<()> {
     let rejects = args.rejects.clone().unwrap_or_else(|| {
         args.file.with_extension(match &form {
             Form::Ldif => "rej.ldif",
+            // By which its delimiter is told when it comes back.
+            Form::Table { delimiter: b'\t', .. } => "rej.tsv",
             Form::Table { .. } => "rej.csv",
         })
     });
