@@ -10,7 +10,7 @@
 //!
 //! | floor | modules | knows |
 //! |---|---|---|
-//! | 7 | [`config`] [`cli`] [`server`] [`certs`] [`telemetry`] `main` | everything; fills each module's `Options`, starts and stops tasks |
+//! | 7 | [`config`] [`cli`] [`server`] [`certs`] [`reload`] [`telemetry`] [`timer`] `main` | everything; fills each module's `Options`, starts and stops tasks |
 //! | 6 | [`ldap`] [`http`] [`export`] | one protocol each; never each other |
 //! | 5 | [`directory`] | the operations and the one writer; no protocol |
 //! | 4 | [`store`] | sled, record format, keys; no meaning of a record |
@@ -147,8 +147,10 @@ pub mod lifecycle;
 pub mod likeness;
 pub mod limits;
 pub mod names;
+pub mod reload;
 pub mod schema;
 pub mod server;
 pub mod sesame;
 pub mod store;
 pub mod telemetry;
+pub mod timer;

@@ -9,8 +9,9 @@ use crate::{
     dn::Dn,
     entry::ldif,
     export, http, ldap,
+    reload::Reload,
     store::{self, SledDisk},
-    telemetry,
+    telemetry, timer,
 };
 use anyhow::{Context, anyhow, bail};
 use secrecy::ExposeSecret;
@@ -27,7 +28,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Runs until SIGTERM or SIGINT; SIGHUP has the certificates read again.
+/// Runs until SIGTERM or SIGINT; SIGHUP has files read again.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     // First of all: a stop that comes while we start must be an orderly one, too.
     let mut stopped = Signals::listen()?;
@@ -77,10 +78,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     fronts.spawn(ldap::run(listeners, options, stop.clone()));
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));
+    let reload =
+        Arc::new(Reload { settings: settings.clone(), directory: Arc::clone(&directory), tls: Arc::clone(&tls) });
     let status = Arc::clone(&exporters);
     let options = http::Options {
         directory: Arc::clone(&directory),
-        clock,
+        clock: Arc::clone(&clock),
         token: token.0,
         actor: Identity::Admin { dn: admin_dn },
         sesame: built.sesame,
@@ -88,8 +91,16 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             metrics.run_upkeep();
             metrics.render()
         }),
+        reload_lifecycle: {
+            let reload = Arc::clone(&reload);
+            Arc::new(move || {
+                let reload = Arc::clone(&reload);
+                Box::pin(async move { reload.lifecycle().await })
+            })
+        },
         target_status: Arc::new(move || serde_json::to_value(status.status()).unwrap_or_default()),
     };
+    fronts.spawn(timer::run(Arc::clone(&directory), settings.file.lifecycle.tick_secs, clock, stop.clone()));
     fronts.spawn(http::run(http_socket, options, stop.clone()));
     fronts.close();
 
@@ -104,7 +115,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     hint(&settings, ldap_addr);
 
     while let Wish::Reload = stopped.wait().await {
-        reload(&tls).await;
+        reload.all().await;
     }
     tracing::info!("stopping");
     stop.cancel();
@@ -255,16 +266,6 @@ fn hint(settings: &Settings, ldap: std::net::SocketAddr) {
         format!("-D cn=admin,{suffix} -W")
     };
     eprintln_once(&format!("try: ldapsearch -x -H ldap://{ldap} {who} -b {suffix} '(sn=martin)'"));
-}
-
-/// New certificates for new connections; those there are go on.
-async fn reload(tls: &Arc<ldap::tls::Tls>) {
-    let again = Arc::clone(tls);
-    match tokio::task::spawn_blocking(move || again.reload()).await {
-        Ok(Ok(())) => tracing::info!("the certificates were read again"),
-        Ok(Err(error)) => tracing::error!(%error, "the certificates were not read again; those in use stay"),
-        Err(error) => tracing::error!(%error, "the certificates were not read again; those in use stay"),
-    }
 }
 
 /// What a signal asks for.

@@ -6,6 +6,7 @@ mod connect;
 mod department;
 mod export;
 mod import;
+mod lifecycle;
 mod target;
 
 use crate::{
@@ -49,6 +50,11 @@ enum Command {
     Target {
         #[command(subcommand)]
         command: TargetCommand,
+    },
+    /// Careers of identities in the running server
+    Lifecycle {
+        #[command(subcommand)]
+        command: lifecycle::Command,
     },
     /// Certificates
     Certs {
@@ -95,6 +101,7 @@ impl Cli {
             Command::Department { command } => department::run(&settings, command).await,
             Command::Export(args) => export::run(&settings, args).await,
             Command::Target { command: TargetCommand::Status { json } } => target::status(&settings, json).await,
+            Command::Lifecycle { command } => lifecycle::run(&settings, command).await,
             Command::Certs { command: CertsCommand::Dev { folder } } => certs::dev(&settings, folder),
         }
     }

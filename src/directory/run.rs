@@ -28,14 +28,14 @@ pub struct Advanced {
 }
 
 fn rfc3339<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(time)
+    serializer.serialize_str(&time.rfc3339())
 }
 
 impl Directory {
-    /// The next time at which a timed rule is due for someone.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    /// The next time after this one at which a timed rule is due for someone.
+    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         let snapshot = self.read();
-        snapshot.due.next(&snapshot.career, (self.options.clock)())
+        snapshot.due.next(&snapshot.career, after)
     }
 
     /// Runs every timed rule that is due, in the order of the rules; each sees what those before it

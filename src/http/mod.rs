@@ -3,6 +3,7 @@
 
 mod departments;
 mod identities;
+mod lifecycle;
 mod ops;
 mod problem;
 mod sent;
@@ -17,6 +18,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use futures_util::future::BoxFuture;
 use problem::Problem;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -33,8 +35,12 @@ pub struct Options {
     pub actor: Identity,
     pub sesame: Sesame,
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub reload_lifecycle: Reload,
     pub target_status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
+
+/// Reads files again and says what it found; or why the ones in force stay.
+pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// How Sesame's contract is kept.
 #[derive(Clone, Debug)]
@@ -54,6 +60,7 @@ pub async fn run(listener: TcpListener, options: Options, stop: CancellationToke
         .merge(ops::routes())
         .merge(identities::routes())
         .merge(departments::routes())
+        .merge(lifecycle::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
     let app = Router::new()
         .merge(ops::open_routes())

@@ -2,7 +2,7 @@
 //! active or not; and the values that the axes can have.
 
 use super::State;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Whether a bind may succeed.
@@ -14,7 +14,7 @@ pub enum Account {
 }
 
 /// How a target should see the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Export {
     /// Not to be sent now; what a target holds already stays as it is.

@@ -170,6 +170,11 @@ impl Resources {
         })
     }
 
+    /// What the table says of a letter: state, login, export.
+    pub fn row(&self, letter: char) -> Option<(&str, bool, Export)> {
+        self.letters.get(&letter).map(|m| (m.state.as_str(), m.login, m.export))
+    }
+
     /// `A:SupannActif`, or the like.
     pub fn state_of(&self, axes: &Axes) -> Option<&str> {
         let status = self.data_status.get(&axes.data_status).and_then(|o| o.state.as_deref());

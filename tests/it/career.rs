@@ -329,7 +329,10 @@ async fn a_preview_says_what_then_happens_and_moves_nothing() {
     loop {
         let now = world.time.load(Ordering::Relaxed);
         let midnight = (now.div_euclid(DAY) + 1) * DAY;
-        let due = world.directory.next_due().map_or(i64::MAX, |due| (due.0 + 999_999).div_euclid(1_000_000));
+        let due = world
+            .directory
+            .next_due(Timestamp::from_secs(now))
+            .map_or(i64::MAX, |due| (due.0 + 999_999).div_euclid(1_000_000));
         let next = midnight.min(due);
         if next > until {
             break;

@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 9] = [
     &["store"],
     &["directory"],
     &["ldap", "http", "export"],
-    &["config", "cli", "server", "certs", "telemetry", "main", "lib"],
+    &["config", "cli", "server", "certs", "reload", "telemetry", "timer", "main", "lib"],
 ];
 
 /// On the top floor these know each other; everywhere else a neighbour is out of bounds.
