@@ -81,6 +81,12 @@
 //!   of a paged search stays with its connection, on the snapshot that it began with.
 //! - **Entries that stand for something else** (aliases, referral objects, subentries) are found by
 //!   `directory/marks` before a search begins; where there are none they cost nothing.
+//! - **A career is part of a state**: what the lifecycle files declare ([`lifecycle::Career`]) stands in
+//!   the snapshot, so that a reload is one step for all. `directory/career` looks at each identity that
+//!   was written: the first immediate rule that is for it, then the state of its resource. Timed
+//!   rules are found by `directory/due`, one set ordered by rule and time, kept up with each put; a
+//!   condition that time alone cannot change is looked at there, once for each change. `directory/run`
+//!   asks the writer for each move, which looks again; a preview does the same on a copy.
 //! - **Feeds follow the journal** (`directory/follow`, `ldap/ops/feed`): content synchronisation,
 //!   persistent search and the change log (`ldap/change_log`) are three forms of one reading. What a
 //!   change did is worked out where it is logged, from the entry before and after it; secrets have
