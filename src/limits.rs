@@ -59,6 +59,8 @@ pub struct Limits {
     pub assertion_terms: usize,
     /// Entries that one search returns at the most; 0 is unlimited.
     pub search_entries: usize,
+    /// Entries that a trial of other class rules names of each kind; all are counted.
+    pub schema_diff_entries: usize,
     /// Seconds that one search may take; 0 is unlimited.
     pub search_secs: u64,
     /// Candidates that one search may look at; 0 is unlimited.
@@ -147,6 +149,7 @@ impl Default for Limits {
             filter_chains: 16,
             assertion_terms: 100,
             search_entries: 0,
+            schema_diff_entries: 1000,
             search_secs: 0,
             search_candidates: 0,
             page_entries: 0,

@@ -1,7 +1,7 @@
 //! What is read again while the server runs: on SIGHUP all of it, over HTTP part by part. Bad files
 //! leave in force what is.
 
-use crate::{config::Settings, directory::Directory, ldap::tls::Tls};
+use crate::{config::Settings, directory::Directory, ldap::tls::Tls, schema};
 use std::{collections::BTreeSet, sync::Arc};
 
 pub struct Reload {
@@ -13,6 +13,7 @@ pub struct Reload {
 impl Reload {
     pub async fn all(&self) {
         self.certificates().await;
+        self.class_rules().await;
         match self.lifecycle().await {
             Ok(said) => tracing::info!("the lifecycle files were read again: {said}"),
             Err(why) => tracing::error!("the lifecycle files were not read again; those in force stay: {why}"),
@@ -26,6 +27,18 @@ impl Reload {
             Ok(Ok(())) => tracing::info!("the certificates were read again"),
             Ok(Err(error)) => tracing::error!(%error, "the certificates were not read again; those in use stay"),
             Err(error) => tracing::error!(%error, "the certificates were not read again; those in use stay"),
+        }
+    }
+
+    /// Class rules as their files are now. Before the lifecycle files, which may speak of them.
+    async fn class_rules(&self) {
+        let schema = Arc::clone(&self.directory.read().schema);
+        let settings = self.settings.clone();
+        let work = move || settings.sources().map_err(schema::Error::from).and_then(|s| schema.reload_rules(&s));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(rules)) => tracing::info!(classes = rules.classes().len(), "the class rules were read again"),
+            Ok(Err(error)) => tracing::error!(%error, "the class rules were not taken; those in use stay"),
+            Err(error) => tracing::error!(%error, "the class rules were not taken; those in use stay"),
         }
     }
 

@@ -87,6 +87,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         token: token.0,
         actor: Identity::Admin { dn: admin_dn },
         sesame: built.sesame,
+        sources: {
+            let settings = settings.clone();
+            Arc::new(move || settings.sources())
+        },
         render_metrics: Arc::new(move || {
             metrics.run_upkeep();
             metrics.render()

@@ -7,6 +7,7 @@ mod department;
 mod export;
 mod import;
 mod lifecycle;
+mod schema;
 mod target;
 
 use crate::{
@@ -56,6 +57,11 @@ enum Command {
         #[command(subcommand)]
         command: lifecycle::Command,
     },
+    /// The class rules: faults, contents, and what they would say before they go live
+    Schema {
+        #[command(subcommand)]
+        command: schema::Command,
+    },
     /// Certificates
     Certs {
         #[command(subcommand)]
@@ -102,6 +108,7 @@ impl Cli {
             Command::Export(args) => export::run(&settings, args).await,
             Command::Target { command: TargetCommand::Status { json } } => target::status(&settings, json).await,
             Command::Lifecycle { command } => lifecycle::run(&settings, command).await,
+            Command::Schema { command } => schema::run(&settings, command).await,
             Command::Certs { command: CertsCommand::Dev { folder } } => certs::dev(&settings, folder),
         }
     }

@@ -38,6 +38,7 @@ mod secrets;
 mod snapshot;
 mod structures;
 mod terms;
+mod trial;
 mod unique;
 mod view;
 mod writer;
@@ -58,6 +59,7 @@ pub use search::{Hits, Scope, Search, Step, Subentries, Visit};
 pub use snapshot::{Node, Snapshot};
 pub use structures::{StructureOptions, Structures};
 pub use terms::{OnFault, Outcome, Refused, Sight, Sights, Terms, Update};
+pub use trial::{Told, Trial};
 pub use unique::{Unique, UniqueDef};
 pub use view::{SUBSCHEMA, View};
 

@@ -6,11 +6,20 @@ mod identities;
 mod lifecycle;
 mod ops;
 mod problem;
+mod schema;
 mod sent;
 
 pub use identities::Duplicates;
 
-use crate::{access::Identity, auth, clock::Clock, directory::Directory, lifecycle::Release, sesame::Contract};
+use crate::{
+    access::Identity,
+    auth,
+    clock::Clock,
+    directory::Directory,
+    lifecycle::Release,
+    schema::{LoadError, Sources},
+    sesame::Contract,
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -34,6 +43,8 @@ pub struct Options {
     /// In whose name the holder of the token acts.
     pub actor: Identity,
     pub sesame: Sesame,
+    /// The texts of the schema and of the class rules, as they stand now.
+    pub sources: Arc<dyn Fn() -> Result<Sources, LoadError> + Send + Sync>,
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub reload_lifecycle: Reload,
     pub target_status: Arc<dyn Fn() -> Value + Send + Sync>,
@@ -61,12 +72,14 @@ pub async fn run(listener: TcpListener, options: Options, stop: CancellationToke
         .merge(identities::routes())
         .merge(departments::routes())
         .merge(lifecycle::routes())
+        .merge(schema::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
     let app = Router::new()
         .merge(ops::open_routes())
         .merge(closed)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(problem::speak))
         .layer(DefaultBodyLimit::max(options.directory.limits.http_body_bytes))
         .with_state(options);
     let served = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });

@@ -3,11 +3,13 @@
 
 use crate::{
     directory::{Error, Refused},
-    schema::Violation,
+    schema::{Language, Violation},
 };
 use axum::{
     Json,
-    http::StatusCode,
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
@@ -39,6 +41,12 @@ impl Problem {
     }
 }
 
+/// What must not happen; the cause goes to the log.
+pub fn internal(cause: &dyn std::error::Error) -> Problem {
+    tracing::error!(%cause, "an HTTP request failed");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the server's log says why")
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut body = json!({"statusCode": self.status.as_u16(), "message": self.message});
@@ -58,8 +66,34 @@ impl From<Error> for Problem {
             Error::Violations(violations) => by_class(&violations.0),
             _ => Map::new(),
         };
-        Problem::new(status(&error), error.to_string()).because(validations)
+        let message = match &error {
+            Error::Violations(violations) => match LANGUAGE.try_with(|language| violations.told(*language)) {
+                Ok(told) => told.to_string(),
+                Err(_) => error.to_string(),
+            },
+            _ => error.to_string(),
+        };
+        Problem::new(status(&error), message).because(validations)
     }
+}
+
+tokio::task_local! {
+    /// What the client of this request likes to be told in.
+    static LANGUAGE: Language;
+}
+
+/// Has what is wrong with values told in the client's language, where it asks for one there is
+/// (RFC 9110 section 12.5.4).
+pub async fn speak(request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|h| h.to_str().ok());
+    match header.and_then(Language::accepted) {
+        Some(language) => LANGUAGE.scope(language, next.run(request)).await,
+        None => next.run(request).await,
+    }
+}
+
+fn told(violation: &Violation) -> String {
+    LANGUAGE.try_with(|language| violation.text(*language)).unwrap_or_else(|_| violation.message.clone())
 }
 
 impl From<Refused> for Problem {
@@ -110,7 +144,7 @@ pub fn by_class(violations: &[Violation]) -> Map<String, Value> {
         };
         let attributes = classes.entry(class.to_owned()).or_insert_with(|| json!({}));
         if let Some(attributes) = attributes.as_object_mut() {
-            attributes.entry(violation.attr.to_string()).or_insert_with(|| json!(violation.message));
+            attributes.entry(violation.attr.to_string()).or_insert_with(|| json!(told(violation)));
         }
     }
     classes

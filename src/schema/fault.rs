@@ -16,7 +16,7 @@ pub enum Error {
 }
 
 /// One fault of a schema file, or a note on it: where, and what was expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
     pub file: PathBuf,
     /// Where the file is known to speak of it.

@@ -128,18 +128,31 @@ impl Sources {
 
     /// The files of a folder with `ldap/` and `classes/` in it, and perhaps `cross.yml`.
     pub fn folder(folder: &Path) -> Result<Self, LoadError> {
-        let cross = folder.join("cross.yml");
-        let cross = match std::fs::read_to_string(&cross) {
-            Ok(text) => Some((cross, text)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-            Err(source) => return Err(LoadError::Io { path: cross, source }),
-        };
-        Ok(Sources {
-            ldap: yaml_files(&folder.join("ldap"))?,
-            classes: yaml_files(&folder.join("classes"))?,
-            cross,
-            ..Sources::default()
-        })
+        let ldap = yaml_files(&folder.join("ldap"))?;
+        let (classes, cross) = (yaml_files(&folder.join("classes"))?, cross(folder)?);
+        Ok(Sources { ldap, classes, cross, ..Sources::default() })
+    }
+
+    /// The rule files of a folder, which stand in it or in `classes/`, and its `cross.yml`.
+    pub fn rules(folder: &Path) -> Result<(Vec<Text>, Option<Text>), LoadError> {
+        let inner = folder.join("classes");
+        let mut classes = yaml_files(if inner.is_dir() { &inner } else { folder })?;
+        classes.retain(|(path, _)| path.file_name().is_none_or(|name| name != CROSS));
+        Ok((classes, cross(folder)?))
+    }
+}
+
+/// A file, and what is in it.
+pub type Text = (PathBuf, String);
+
+const CROSS: &str = "cross.yml";
+
+fn cross(folder: &Path) -> Result<Option<Text>, LoadError> {
+    let path = folder.join(CROSS);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LoadError::Io { path, source }),
     }
 }
 

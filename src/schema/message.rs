@@ -111,7 +111,6 @@ texts! {
     EtatDateForm "expected {RESOURCE}STATE:SUBSTATE:START:END, always with 3 colons behind the state" "la forme {RESSOURCE}ÉTAT:SOUS-ÉTAT:DÉBUT:FIN est attendue, toujours avec 3 deux-points après l'état";
     EtatDateStart "the start is a day YYYYMMDD or empty" "le début est un jour AAAAMMJJ ou vide";
     EtatDateEnd "the end is a day YYYYMMDD or empty" "la fin est un jour AAAAMMJJ ou vide";
-    EtatDateOrder "the end is before the start" "la fin précède le début";
     UaiForm "a UAI code is 7 digits and a letter" "un code UAI est formé de 7 chiffres et d'une lettre";
     UaiLetter "the check letter of the UAI code is wrong" "la lettre de contrôle du code UAI est fausse";
     SiretForm "a SIRET number is 14 digits" "un numéro SIRET est formé de 14 chiffres";

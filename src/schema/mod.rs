@@ -133,6 +133,11 @@ impl Schema {
         self.rules.load_full()
     }
 
+    /// The language of messages where the client has none.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
     /// An attribute type by short name or OID, without options.
     pub fn attr_id(&self, name: &str) -> Option<AttrId> {
         names::look_up(&self.attribute_names, name)

@@ -62,6 +62,13 @@ impl Violations {
         Violations(list)
     }
 
+    /// The same in a client's language.
+    #[must_use]
+    pub fn told(&self, language: Language) -> Self {
+        let told = |v: &Violation| Violation { message: v.text(language), ..v.clone() };
+        Violations(self.0.iter().map(told).collect())
+    }
+
     /// The gravest kind, which names the result code.
     pub fn gravest(&self) -> Option<Fault> {
         self.0.iter().map(|v| v.fault).min()

@@ -28,11 +28,11 @@ pub(super) fn etat_date(value: &str) -> Result<(), Reason> {
         "" => substates(state).map(|_| ())?,
         _ => check_substate(state, substate)?,
     }
-    let start = day(start).ok_or(Reason::new(Said::EtatDateStart))?;
-    let end = day(end).ok_or(Reason::new(Said::EtatDateEnd))?;
-    match (start, end) {
-        (Some(start), Some(end)) if end < start => Err(Reason::new(Said::EtatDateOrder)),
-        _ => Ok(()),
+    let is_day = |text: &str| text.is_empty() || day(text).is_some();
+    match (is_day(start), is_day(end)) {
+        (true, true) => Ok(()),
+        (false, _) => Err(Reason::new(Said::EtatDateStart)),
+        (true, false) => Err(Reason::new(Said::EtatDateEnd)),
     }
 }
 
@@ -55,13 +55,7 @@ fn check_substate(state: &str, substate: &str) -> Result<(), Reason> {
     }
 }
 
-/// A day, or none; `None` if the text is neither.
-fn day(text: &str) -> Option<Option<jiff::civil::Date>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    if text.len() != "YYYYMMDD".len() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    jiff::civil::Date::strptime("%Y%m%d", text).ok().map(Some)
+fn day(text: &str) -> Option<jiff::civil::Date> {
+    let has_form = text.len() == "YYYYMMDD".len() && text.bytes().all(|b| b.is_ascii_digit());
+    jiff::civil::Date::strptime("%Y%m%d", text).ok().filter(|_| has_form)
 }
