@@ -205,6 +205,15 @@ def test_ldif_by_difference(place, tmp_path):
     assert sorted(entry["description"]) == [b"a", b"b", b"c", b"e"] and "telephoneNumber" not in entry
 
 
+def test_what_the_server_derives_is_no_difference(running, tmp_path):
+    file = tmp_path / "in.ldif"
+    file.write_text(person("derived", classes=["supannPerson"], vestibuleDataStatus="1"))
+    assert counts(running.run(file)) == tally(created=1)
+    before = running.csn()
+    assert counts(running.run(file, "--mode=upsert", "--absent=delete")) == tally(unchanged=1)
+    assert running.csn() == before
+
+
 def test_an_entry_found_by_its_keys_can_follow_the_name(running, tmp_path):
     table = tmp_path / "t.csv"
     mapping = tmp_path / "m.yml"

@@ -51,6 +51,9 @@ pub struct Plan {
     pub steps: Vec<Record>,
 }
 
+/// What the server derives from the axes: taken away it would come back at once.
+const DERIVED: &[&str] = &["supannRessourceEtat", "supannRessourceEtatDate"];
+
 type Change = (ModKind, SmolStr, Vec<Vec<u8>>);
 
 /// What the comparison needs to know of the directory.
@@ -120,7 +123,8 @@ impl Upsert {
     /// Attributes that the entry has and the record does not name go, too.
     pub fn and_nothing_else(&mut self, present: &Present, schema: &Schema) {
         for (name, _) in &present.attrs {
-            let is_kept = schema.attr_id(name).is_none_or(|id| schema.is_kept_by_server(id) || schema.is_secret(id));
+            let is_kept = DERIVED.iter().any(|derived| derived.eq_ignore_ascii_case(name))
+                || schema.attr_id(name).is_none_or(|id| schema.is_kept_by_server(id) || schema.is_secret(id));
             if !is_kept && !self.wanted.iter().any(|w| same(&w.name, name, schema)) {
                 self.wanted.push(Wanted {
                     name: name.clone(),
