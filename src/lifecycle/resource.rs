@@ -202,8 +202,10 @@ impl Resources {
         };
         derive.replace(draft, derive.state, values);
         if let Some(attr) = derive.state_date {
-            let end = derive.end(draft).map(day).unwrap_or_default();
-            derive.replace(draft, attr, vec![format!("{resource}{main}:{sub}:{}:{end}", day(since))]);
+            let start = day(since);
+            // A tie that ended before this state began is not what will end it.
+            let end = derive.end(draft).map(day).filter(|end| *end >= start).unwrap_or_default();
+            derive.replace(draft, attr, vec![format!("{resource}{main}:{sub}:{start}:{end}")]);
         }
     }
 }

@@ -395,3 +395,21 @@ fn the_resource_state_is_derived_and_others_stay() {
     check(&shipped.replace("derive: true", "derive: false"), "supannPerson", (&["{MAIL}A", "{compte}I"], &[]));
     check(&shipped, "inetOrgPerson", (&["{MAIL}A", "{compte}I"], &[]));
 }
+
+#[test]
+fn an_end_before_the_state_began_is_left_out() {
+    let schema = schema();
+    let career = Career::shipped(schema).unwrap();
+    for (since, expected) in [
+        ("2027-06-30T23:00:00Z", "{COMPTE}I:SupannInactif:20270630:20270630"),
+        ("2027-07-01", "{COMPTE}I:SupannInactif:20270701:"),
+    ] {
+        let mut draft = Draft::default();
+        draft.put(schema.known.object_class, b"supannPerson");
+        draft.put(schema.attr_id("supannEtuDateFin").unwrap(), b"20270630220000Z");
+        let axes = crate::entry::Axes { lifecycle: 'I', ..fresh(State::Synced) };
+        career.resources.derive(&mut draft, &axes, at(since), schema);
+        let attr = schema::AttrDesc::plain(schema.attr_id("supannRessourceEtatDate").unwrap());
+        assert_eq!(draft.get(&attr).unwrap().values, [expected.as_bytes().to_vec()]);
+    }
+}
