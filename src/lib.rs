@@ -102,6 +102,10 @@
 //! - **A trait only where two implementations exist**: [`store::Disk`] (sled, memory with
 //!   faults), the export target (SCIM, memory), [`filter::Subject`] (an entry in the tree, an entry
 //!   alone), and the listener's `Accept` (TCP, a local socket).
+//! - **The schema never changes while the server runs, but for the class rules** (`schema/rules`), which
+//!   are exchanged whole: every id is an index into the schema that made it, so that new classes and
+//!   attributes (`schema/define`) wait for a restart. What a rule says is a keyword with parts
+//!   (`schema/message`), told in each language from one table.
 //! - **On-disk versions** are the first byte of each record: entries
 //!   [`directory::RECORD_VERSION`], the store's own layout [`store::FORMAT`].
 //!
