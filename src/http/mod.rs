@@ -4,6 +4,7 @@
 mod departments;
 mod identities;
 mod lifecycle;
+mod openapi;
 mod ops;
 mod problem;
 mod schema;
@@ -76,6 +77,7 @@ pub async fn run(listener: TcpListener, options: Options, stop: CancellationToke
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
     let app = Router::new()
         .merge(ops::open_routes())
+        .merge(openapi::routes())
         .merge(closed)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

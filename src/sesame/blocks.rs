@@ -36,7 +36,8 @@ impl Held {
                 .slots()
                 .iter()
                 .filter(|slot| is_shown(&slot.desc) && !schema.is_kept_by_server(slot.desc.id))
-                .map(|slot| (slot.desc.id, entry.slot_values(slot).map(<[u8]>::to_vec).collect()))
+                .map(|slot| (slot.desc.id, value::own(schema, slot.desc.id, entry.slot_values(slot))))
+                .filter(|(_, values)| !values.is_empty())
                 .collect(),
         }
     }
@@ -98,7 +99,7 @@ impl Held {
             let class = schema.class_id(block);
             // What the class does not have was never a part of the entry.
             let attr = schema.attr_id(key).filter(|attr| class.is_some_and(|c| schema.class(c).allows(*attr)));
-            let as_written = |a| value::same_set(&value::write(schema, a, json).values, self.get(a));
+            let as_written = |a| value::write(schema, a, json).is_held(schema, a, self.get(a));
             let is_held = |a| self.get(a).is_empty() && held_back(beside).any(|name| schema.attr_id(name) == Some(a));
             let current = attr.is_none_or(|a| as_written(a) || is_held(a));
             if current {

@@ -231,11 +231,13 @@ impl<'d> Reading<'_, 'd> {
                 let text = format!("expected {}", syntax.desc());
                 self.body.unfit.push(Violation::new(Fault::InvalidSyntax, class, &shape.key, "syntax", text));
             }
-            let stored = self.held.as_ref().map(|h| h.get(place.attr)).filter(|s| value::same_set(s, &written.values));
+            let stored = self.held.as_ref().map(|h| h.get(place.attr));
+            let stored = stored.filter(|s| !s.is_empty() && written.is_held(schema, place.attr, s));
             let kept = stored.map_or_else(|| written.values.clone(), <[Vec<u8>]>::to_vec);
             let twice = places.iter().filter(|p| p.attr == place.attr).count() > 1;
             let at_home = future.home(place.attr, schema) == Some(place.class) && !twice;
-            let told = !kept.is_empty() && shape.read(&kept, syntax) == *place.json;
+            let own = value::own(schema, place.attr, kept.iter().map(Vec::as_slice));
+            let told = !own.is_empty() && shape.read(&own, syntax) == *place.json;
             if !(at_home && told && shape.key == place.key) {
                 let block = block_name(place.class, schema);
                 self.keep_beside(&block, place.key, place.json);
@@ -244,7 +246,13 @@ impl<'d> Reading<'_, 'd> {
                 first.push((place.attr, kept));
             }
         }
-        let has = |name: &str| schema.attr_id(name).is_some_and(|id| first.iter().any(|(attr, _)| *attr == id));
+        let has = |name: &str| {
+            let id = schema.attr_id(name);
+            let is_text =
+                |json: &Value| json.is_string() || json.as_array().is_some_and(|l| l.iter().all(Value::is_string));
+            first.iter().any(|(attr, _)| Some(*attr) == id)
+                && places.iter().filter(|p| Some(p.attr) == id).all(|p| is_text(p.json))
+        };
         self.body.missing = REQUIRED.into_iter().filter(|r| !has(r.0)).collect();
         let placed = |p: &Placed<'_>| {
             let name = schema.attribute(p.attr).name.clone();
@@ -347,9 +355,19 @@ impl Body {
                 changes.push((ModKind::Replace, spelled(*attr, schema), Vec::new()));
             }
         }
+        // What the server has made goes with the class that allows it.
+        let future: Vec<ClassId> = self.classes.iter().filter_map(|c| schema.class_id(c)).collect();
+        for attr in entry.slots().iter().map(|slot| slot.desc.id).filter(|attr| value::is_made(schema, *attr)) {
+            let allowed = future.iter().any(|class| schema.class(*class).allows(attr));
+            if !allowed && held.get(attr).is_empty() {
+                changes.push((ModKind::Replace, spelled(attr, schema), Vec::new()));
+            }
+        }
         for (name, values) in &self.attrs {
             let before = schema.describe(name).map(|desc| held.get(desc.id).to_vec()).unwrap_or_default();
-            if !value::same_set(&before, values) {
+            let own = |attr| value::own(schema, attr, values.iter().map(Vec::as_slice));
+            let after = schema.attr_id(name.split(';').next().unwrap_or_default()).map(own).unwrap_or_default();
+            if !value::same_set(&before, &after) {
                 changes.push((ModKind::Replace, name.clone(), values.clone()));
             }
         }

@@ -8,6 +8,23 @@ use smol_str::SmolStr;
 /// Lists in Sesame whatever LDAP says of them.
 const LISTS: [&str; 2] = ["employeeNumber", "departmentNumber"];
 
+/// Of these the server makes the values of the account from the axes (supannRessourceEtat). They are
+/// no part of what importers send and compare.
+const MADE: [&str; 2] = ["supannRessourceEtat", "supannRessourceEtatDate"];
+const ACCOUNT: &[u8] = b"{COMPTE}";
+
+/// The values that are somebody's own.
+pub(super) fn own<'v>(schema: &Schema, attr: AttrId, values: impl IntoIterator<Item = &'v [u8]>) -> Vec<Vec<u8>> {
+    let made = is_made(schema, attr);
+    let is_account = |v: &[u8]| v.get(..ACCOUNT.len()).is_some_and(|head| head.eq_ignore_ascii_case(ACCOUNT));
+    values.into_iter().filter(|v| !(made && is_account(v))).map(<[u8]>::to_vec).collect()
+}
+
+/// True for attributes some of whose values the server makes.
+pub(super) fn is_made(schema: &Schema, attr: AttrId) -> bool {
+    MADE.contains(&schema.attribute(attr).name.as_str())
+}
+
 /// How the document writes an attribute of one block.
 pub(super) struct Shape {
     /// The key, as the rule file spells it or else the schema.
@@ -68,6 +85,13 @@ pub(super) struct Written {
     pub values: Vec<Vec<u8>>,
     /// A value is there that is none of the attribute's syntax.
     pub unfit: bool,
+}
+
+impl Written {
+    /// True if the entry has what was written, in whatever order.
+    pub fn is_held(&self, schema: &Schema, attr: AttrId, held: &[Vec<u8>]) -> bool {
+        same_set(&own(schema, attr, self.values.iter().map(Vec::as_slice)), held)
+    }
 }
 
 /// The LDAP values of a JSON value: what is empty is none, a second one of a single-valued

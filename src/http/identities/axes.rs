@@ -42,6 +42,7 @@ pub async fn state(
 pub async fn states(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
     let ids = sent::uuids(&sent, "ids")?;
     let to = wanted_state(&sent, &["state", "targetState"])?;
+    why(&sent)?;
     let event = if to == State::ToSync { Event::Released } else { Event::Asked(to) };
     let snapshot = options.directory.read();
     let mut updates = Vec::with_capacity(ids.len());
@@ -99,8 +100,12 @@ fn wanted_state(sent: &Map<String, Value>, names: &[&str]) -> Result<State, Prob
 }
 
 /// The reason, for the history.
-fn why(sent: &Map<String, Value>) -> SmolStr {
-    sent.get("why").and_then(Value::as_str).map(SmolStr::new).unwrap_or_default()
+fn why(sent: &Map<String, Value>) -> Result<SmolStr, Problem> {
+    match sent.get("why") {
+        None | Some(Value::Null) => Ok(SmolStr::default()),
+        Some(Value::String(text)) => Ok(SmolStr::new(text)),
+        Some(_) => Err(Problem::bad_request("why: expected a text")),
+    }
 }
 
 impl Options {
@@ -116,7 +121,7 @@ impl Options {
         let from = node.entry.operational.axes.as_ref().map(lifecycle::state);
         lifecycle::next(from, event).map_err(Error::from)?;
         let dn = Dn::parse(&snapshot.dn_text(node)).map_err(Error::from)?;
-        let terms = Terms { event: Some(event), why: why(sent), ..Terms::default() };
+        let terms = Terms { event: Some(event), why: why(sent)?, ..Terms::default() };
         Ok(self.update(Op::Modify { dn, changes: Vec::new() }, terms))
     }
 
@@ -135,7 +140,7 @@ impl Options {
         let release = if released { Release::Automatic } else { Release::Manual };
         let dn = Dn::parse(&snapshot.dn_text(&node)).map_err(Error::from)?;
         let change = (ModKind::Replace, SmolStr::new_static(attr), vec![value.into_bytes()]);
-        let terms = Terms { release: Some(release), why: why(sent), ..Terms::default() };
+        let terms = Terms { release: Some(release), why: why(sent)?, ..Terms::default() };
         self.apply(vec![self.update(Op::Modify { dn, changes: vec![change] }, terms)], id).await
     }
 }

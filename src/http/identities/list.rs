@@ -22,7 +22,10 @@ use std::{cmp::Ordering, sync::Arc};
 pub async fn list(Shared(options): Shared<Arc<Options>>, parameters: Parameters) -> Result<Response, Problem> {
     let limit = parameters.number("limit", HTTP_PAGE)?.min(options.directory.limits.http_page);
     let skip = match parameters.get("page") {
-        Some(_) => parameters.number("page", 1)?.saturating_sub(1).saturating_mul(limit),
+        Some(_) => match parameters.number("page", 1)?.checked_sub(1) {
+            Some(before) => before.saturating_mul(limit),
+            None => return Err(Problem::bad_request("page: the first is 1")),
+        },
         None => parameters.number("skip", 0)?,
     };
     let sort = order(&parameters)?;
