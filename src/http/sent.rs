@@ -73,7 +73,7 @@ impl Parameters {
 
     pub fn number(&self, name: &str, default: usize) -> Result<usize, Problem> {
         match self.get(name) {
-            None | Some("") => Ok(default),
+            None => Ok(default),
             Some(text) => text.parse().map_err(|_| Problem::bad_request(format!("{name}: expected a whole number"))),
         }
     }
