@@ -348,11 +348,16 @@ fn letters_and_statuses_decide_login_export_and_resource() {
     assert_eq!(career.export(&unknown), Export::Wait);
 }
 
+/// The shipped table, with deriving on.
+fn deriving() -> String {
+    Sources::shipped().resource_states.unwrap().1.replace("derive: false", "derive: true")
+}
+
 #[test]
 fn the_resource_state_is_derived_and_others_stay() {
     let schema = schema();
     let id = |name: &str| schema.attr_id(name).unwrap();
-    let shipped = Sources::shipped().resource_states.unwrap().1;
+    let shipped = deriving();
     let check = |table: &str, class: &str, expected: (&[&str], &[&str])| {
         let file = Some((PathBuf::from("resource-states.yml"), table.to_owned()));
         let career = Career::compile(&Sources { resource_states: file, ..Sources::shipped() }, schema).unwrap();
@@ -399,7 +404,8 @@ fn the_resource_state_is_derived_and_others_stay() {
 #[test]
 fn an_end_before_the_state_began_is_left_out() {
     let schema = schema();
-    let career = Career::shipped(schema).unwrap();
+    let file = Some((PathBuf::from("resource-states.yml"), deriving()));
+    let career = Career::compile(&Sources { resource_states: file, ..Sources::shipped() }, schema).unwrap();
     for (since, expected) in [
         ("2027-06-30T23:00:00Z", "{COMPTE}I:SupannInactif:20270630:20270630"),
         ("2027-07-01", "{COMPTE}I:SupannInactif:20270701:"),

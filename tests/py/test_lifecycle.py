@@ -53,6 +53,8 @@ def careers(tmp_path_factory):
     (files / "rules" / "20-tasks.yml").write_text(TASKS)
     (files / "manual-transitions.yml").write_text(TRANSITIONS)
     (files / "states.yml").write_text((SHIPPED / "states.yml").read_text())
+    table = (SHIPPED / "resource-states.yml").read_text()
+    (files / "resource-states.yml").write_text(table.replace("derive: false", "derive: true"))
     server = Server(folder, extra="lifecycle: {folder: lifecycle}\n").start()
     yield server
     assert server.stop() == 0
