@@ -10,7 +10,7 @@ use super::{
     plan::{Context, Effect, Plan},
 };
 use crate::{
-    access::Right,
+    access::{DELETED, Right},
     dn::Dn,
     entry::{Axes, Deleted, Draft, Entry, Operational},
     filter::Plain,
@@ -25,6 +25,9 @@ pub(super) fn plan(context: &Context<'_>, node: &Arc<Node>) -> Result<Option<Pla
     let Some(axes) = before.axes.filter(|_| context.options.identities.delete == DeleteMode::Soft) else {
         return Ok(None);
     };
+    if context.base.has_children(node.id) {
+        return Err(Error::NotLeaf);
+    }
     let dn = context.base.dn_text(node);
     let state = lifecycle::next(Some(lifecycle::state(&axes)), Event::Deleted)?;
     let new = Axes { state: state.number(), ..axes };
@@ -63,17 +66,15 @@ pub(super) fn undelete(context: &Context<'_>, uuid: Uuid) -> Result<Plan, Error>
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let whole = checked.class_faults.is_empty() && before.facts.as_ref().is_none_or(|f| f.held.is_empty());
-    let past = if before.synced.is_some() { Past::Synced } else { Past::NeverSynced };
-    let event = if whole { Event::Undeleted(past) } else { Event::Incomplete };
-    let terms = Terms { event: Some(event), why: why(context, "undeleted"), ..context.terms.clone() };
-    let context = Context { terms: &terms, ..*context };
-    // A frozen identity would stay so; this one is not frozen but comes back.
-    let thawed = Operational {
-        axes: before.axes.map(|axes| Axes { state: lifecycle::State::ToCreate.number(), ..axes }),
-        ..before.clone()
+    let past = match (whole, before.synced) {
+        (false, _) => Past::Incomplete,
+        (true, Some(_)) => Past::Synced,
+        (true, None) => Past::NeverSynced,
     };
+    let terms = Terms { event: Some(Event::Undeleted(past)), why: why(context, "undeleted"), ..context.terms.clone() };
+    let context = Context { terms: &terms, ..*context };
     let asked = Asked { data_status: Some(0), ..Asked::default() };
-    let step = Step { scope, before: Some(&thawed), asked, checked: &checked, changed: &[] };
+    let step = Step { scope, before: Some(before), asked, checked: &checked, changed: &[] };
     let mut moved: Moved = advance(&context, step)?;
     if let Some(facts) = &mut moved.facts {
         facts.deleted = None;
@@ -125,8 +126,15 @@ pub(super) fn touch(context: &Context<'_>, uuid: Uuid) -> Result<Plan, Error> {
 }
 
 fn buried<'a>(context: &Context<'a>, uuid: Uuid) -> Result<(&'a Arc<Node>, Dn), Error> {
-    let tomb = context.base.deleted_by_uuid(uuid).ok_or(Error::NoSuchObject { matched: None })?;
-    let dn = tomb.apart.as_deref().cloned().ok_or(Error::NoSuchObject { matched: None })?;
+    let missing = || Error::NoSuchObject { matched: None };
+    let tomb = context.base.deleted_by_uuid(uuid).ok_or_else(missing)?;
+    let grants = context.grants();
+    let shown_at = context.base.schema.dn_value_key(&format!("entryUUID={uuid},{DELETED}")).ok_or_else(missing)?;
+    // To who may not see it, it is not there.
+    if grants.at(&shown_at, uuid, &Plain(&tomb.entry), &context.base.schema).is_blind() {
+        return Err(missing());
+    }
+    let dn = tomb.apart.as_deref().cloned().ok_or_else(missing)?;
     Ok((tomb, dn))
 }
 

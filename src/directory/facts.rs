@@ -8,7 +8,7 @@ use crate::{
 use uuid::Uuid;
 
 /// The attributes that [`values`] may have values for.
-pub(super) fn attributes(k: &Known) -> [AttrId; 18] {
+pub(super) fn attributes(k: &Known) -> [AttrId; 20] {
     [
         k.state,
         k.lifecycle,
@@ -20,6 +20,8 @@ pub(super) fn attributes(k: &Known) -> [AttrId; 18] {
         k.last_lifecycle_update,
         k.ignore_lifecycle,
         k.deleted,
+        k.former_name,
+        k.deleted_time,
         k.init_date,
         k.sent_date,
         k.primary_employee_number,
@@ -61,6 +63,10 @@ pub(super) fn values(operational: &Operational, attr: AttrId, k: &Known) -> Vec<
         boolean(facts.ignore_lifecycle)
     } else if attr == k.deleted {
         boolean(facts.deleted.is_some())
+    } else if attr == k.former_name {
+        text(facts.deleted.as_ref().map(|d| d.dn.as_str()))
+    } else if attr == k.deleted_time {
+        time(facts.deleted.as_ref().map(|d| d.at))
     } else if attr == k.init_date {
         time(facts.init_date)
     } else if attr == k.sent_date {

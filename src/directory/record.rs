@@ -92,3 +92,28 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Read, String> {
         [] => Err("empty record".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The layout of the first release, byte by byte; never to be made anew.
+    #[test]
+    fn records_without_facts_are_read() {
+        let mut bytes = vec![FIRST];
+        // No parent, then the name.
+        bytes.extend(b"\x00\x07dc=test");
+        // Created 1, modified 2, creator, modifier, structural class, changed 5.
+        bytes.extend(b"\x02\x04\x01c\x01m\x06person\x05");
+        // Axes: state 2, letter O, dataStatus 1, initState 0; one thing missing; synced at 4.
+        bytes.extend(b"\x01\x04\x01O\x02\x00\x01\x03cn \x01\x08");
+        // No secrets; a body of two bytes.
+        bytes.extend(b"\x00\x02\x30\x00");
+        let read = decode(&bytes).unwrap();
+        let operational = read.operational;
+        assert_eq!((read.name.as_str(), read.body.as_slice()), ("dc=test", &b"\x30\x00"[..]));
+        assert_eq!(operational.axes, Some(Axes { state: 2, lifecycle: 'O', data_status: 1, init_state: 0 }));
+        assert_eq!((operational.synced, operational.changed), (Some(Timestamp(4)), 5));
+        assert_eq!(operational.facts, Some(Box::default()), "an identity has facts, be they empty");
+    }
+}

@@ -113,7 +113,7 @@ impl<'s> View<'s> {
             // A report of a target shows in the time of the sync alone.
             let time = operational.modified.max(operational.synced.unwrap_or_default());
             one(Csn { number: operational.changed, time }.text(self.snapshot.store_id))
-        } else if attr == known.context_csn && self.node.parent.is_none() {
+        } else if attr == known.context_csn && self.node.parent.is_none() && !self.node.is_synthetic() {
             one(self.snapshot.csn().text(self.snapshot.store_id))
         } else if attr == known.has_subordinates {
             boolean(self.snapshot.has_children(self.node.id))

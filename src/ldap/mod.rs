@@ -9,6 +9,7 @@ mod codec;
 mod controls;
 mod convert;
 mod decode;
+mod deleted;
 mod encode;
 mod external;
 mod filter;

@@ -1,8 +1,9 @@
 //! The entries that describe the server itself: the root DSE (RFC 4512 section 5.1), the subschema
-//! entry (section 4.2) and the monitor. They are made up for each answer and searched like any
+//! entry (section 4.2), the monitor and the deleted identities. They are made up for each answer and searched like any
 //! other.
 
 use super::{
+    deleted,
     monitor::{self, MONITOR},
     ops::Call,
 };
@@ -52,7 +53,8 @@ pub fn is_made_up(snapshot: &Snapshot, key: &DnKey) -> bool {
     !snapshot.covers(key)
         && (key.is_root()
             || snapshot.schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key)
-            || snapshot.schema.dn_value_key(MONITOR).is_some_and(|monitor| key.is_within(&monitor)))
+            || snapshot.schema.dn_value_key(MONITOR).is_some_and(|monitor| key.is_within(&monitor))
+            || deleted::is_asked(snapshot, key))
 }
 
 /// The tree of made-up entries that this name is in, superiors first; `None` for real entries.
@@ -61,6 +63,9 @@ pub fn tree(call: &Call, snapshot: &Snapshot, key: &DnKey) -> Option<Vec<Node>> 
         return None;
     }
     let schema = &snapshot.schema;
+    if deleted::is_asked(snapshot, key) {
+        return Some(deleted::tree(snapshot, key));
+    }
     let made = if key.is_root() {
         vec![root_dse(call, snapshot)]
     } else if schema.dn_value_key(SUBSCHEMA).as_ref() == Some(key) {

@@ -42,11 +42,12 @@ pub enum Event {
     Fused,
 }
 
-/// Whether the targets ever held an identity.
+/// How a deleted identity was: whether the targets ever held it, or it is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Past {
     Synced,
     NeverSynced,
+    Incomplete,
 }
 
 impl Event {
@@ -57,6 +58,7 @@ impl Event {
             Event::Incomplete
                 | Event::Asked(State::DontSync)
                 | Event::Deleted
+                | Event::Undeleted(Past::Incomplete)
                 | Event::Absorbed
                 | Event::Accepted
                 | Event::RefusedByTarget
@@ -88,6 +90,7 @@ pub fn next(from: Option<State>, event: Event) -> Result<State, Refused> {
         (_, Event::Deleted | Event::Absorbed) => Ok(DontSync),
         (_, Event::Undeleted(Past::Synced)) => Ok(ToSync),
         (_, Event::Undeleted(Past::NeverSynced)) => Ok(ToCreate),
+        (_, Event::Undeleted(Past::Incomplete)) => Ok(ToComplete),
         (_, Event::Fused) => Ok(ToValidate),
 
         // A frozen identity stays frozen whatever else is done to it.

@@ -326,6 +326,8 @@ impl Compiler {
             last_lifecycle_update: attr("vestibuleLastLifecycleUpdate"),
             ignore_lifecycle: attr("vestibuleIgnoreLifecycle"),
             deleted: attr("vestibuleDeleted"),
+            former_name: attr("vestibuleFormerName"),
+            deleted_time: attr("vestibuleDeletedTime"),
             init_date: attr("vestibuleInitDate"),
             sent_date: attr("vestibuleSentDate"),
             primary_employee_number: attr("vestibulePrimaryEmployeeNumber"),

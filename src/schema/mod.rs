@@ -84,6 +84,8 @@ pub struct Known {
     pub last_lifecycle_update: AttrId,
     pub ignore_lifecycle: AttrId,
     pub deleted: AttrId,
+    pub former_name: AttrId,
+    pub deleted_time: AttrId,
     pub init_date: AttrId,
     pub sent_date: AttrId,
     pub primary_employee_number: AttrId,

@@ -10,4 +10,5 @@ mod follow;
 mod groups;
 mod ldap;
 mod model;
+mod states;
 mod support;

@@ -9,7 +9,7 @@ use crate::{
     ldap::{
         Shared,
         controls::{Controls, POST_READ, PRE_READ},
-        convert,
+        convert, deleted,
         encode::{self, Selection},
         message::{Control, Request},
         result::{self, Code},
@@ -64,8 +64,9 @@ pub fn op(request: Request) -> (Result<Op, Error>, String) {
 
 /// Hashes what is secret, then asks the writer.
 pub async fn submit(call: &Call, op: Op) -> Result<Outcome, Error> {
+    let why = deleted::reason(&op, &call.shared.options.directory.read().schema);
     let op = prepare(&call.shared, &call.identity, op).await?;
-    let update = Update { identity: Identity::clone(&call.identity), op, terms: terms(call) };
+    let update = Update { identity: Identity::clone(&call.identity), op, terms: Terms { why, ..terms(call) } };
     call.shared.options.directory.submit_update(update).await
 }
 
@@ -78,6 +79,7 @@ pub async fn prepare(shared: &Shared, identity: &Identity, mut op: Op) -> Result
     {
         return Err(Error::Unwilling("the server itself keeps the change log"));
     }
+    op = deleted::redirect(&snapshot, op)?;
     if op.secrets(&snapshot.schema) == 0 {
         return Ok(op);
     }
