@@ -151,15 +151,19 @@ fn all_violations_come_together() {
 }
 
 #[test]
-fn class_rules_hold_for_identities_only() {
+fn class_rules_hold_back_identities_and_refuse_others() {
     let schema = shipped();
     let attrs = person(&schema, &[("supannEtablissement", &["0123456X"])]);
-    assert!(schema.validate(&attrs, Scope::Plain, vec![]).unwrap().class_faults.is_empty());
+    let refused = schema.validate(&attrs, Scope::Plain, vec![]).unwrap_err();
+    assert_eq!(refused.gravest(), Some(Fault::ClassRule));
+    assert_eq!(refused.0.len(), 1, "{refused}");
     let checked = schema.validate(&attrs, Scope::Identity, vec![]).unwrap();
     assert_eq!(checked.class_faults.len(), 1);
     assert_eq!(schema.class(checked.structural).name, "inetOrgPerson");
     let ordinary = person(&schema, &[]);
-    assert!(schema.validate(&ordinary, Scope::Identity, vec![]).unwrap().class_faults.is_empty());
+    for scope in [Scope::Plain, Scope::Identity] {
+        assert!(schema.validate(&ordinary, scope, vec![]).unwrap().class_faults.is_empty());
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! rules and what Sesame requires of inetOrgPerson.
 
 use super::{
-    Attr, AttrId, ClassId, ClassRule, Kind, Language, Reason, Said, Schema, document::document, rules::Broken,
+    Attr, AttrId, ClassId, ClassRule, Kind, Language, Reason, Rules, Said, Schema, document::document, rules::Broken,
 };
 use smol_str::SmolStr;
 use std::{collections::BTreeSet, fmt};
@@ -10,9 +10,10 @@ use std::{collections::BTreeSet, fmt};
 /// Which rules hold for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The LDAP schema only.
+    /// The LDAP schema, and the class rules as a part of it: what breaks them is refused, since only
+    /// an identity can be kept until it is complete.
     Plain,
-    /// The LDAP schema, the class rules, and cn, sn and uid.
+    /// The LDAP schema, the class rules, those between attributes, and cn, sn and uid.
     Identity,
 }
 
@@ -20,7 +21,7 @@ pub enum Scope {
 #[derive(Debug)]
 pub struct Checked {
     pub structural: ClassId,
-    /// Violations of class rules; the caller refuses them or holds the identity back.
+    /// Of an identity: violations of class rules; the caller refuses them or holds the identity back.
     pub class_faults: Vec<Violation>,
 }
 
@@ -132,11 +133,12 @@ impl Schema {
             self.check_values(attr, &classes, &mut list);
         }
         let class_faults = match scope {
-            Scope::Plain => Vec::new(),
+            Scope::Plain => self.class_faults(&self.rules.load(), attrs, &classes),
             Scope::Identity => self.identity_faults(attrs, &classes, &mut list),
         };
+        let may_be_kept = class_faults.is_empty() || scope == Scope::Identity;
         match structural {
-            Some(structural) if list.is_empty() => Ok(Checked { structural, class_faults }),
+            Some(structural) if list.is_empty() && may_be_kept => Ok(Checked { structural, class_faults }),
             _ => {
                 // What breaks the LDAP schema is not reported a second time for its form.
                 let known: BTreeSet<SmolStr> = list.iter().map(|v| v.attr.clone()).collect();
@@ -256,12 +258,15 @@ impl Schema {
             list.push(self.because(Fault::MissingAttribute, "inetOrgPerson", "uid", "identity", reason));
         }
         let rules = self.rules.load();
-        let mut faults: Vec<Violation> =
-            classes.iter().filter_map(|c| rules.of(*c)).flat_map(|rule| self.rule_faults(rule, attrs)).collect();
+        let mut faults = self.class_faults(&rules, attrs, classes);
         faults.extend(self.cross_faults(&rules.cross, attrs, classes));
         faults.sort_by(|a, b| (&a.class, &a.attr, &a.rule).cmp(&(&b.class, &b.attr, &b.rule)));
         faults.dedup();
         faults
+    }
+
+    fn class_faults(&self, rules: &Rules, attrs: &[Attr], classes: &BTreeSet<ClassId>) -> Vec<Violation> {
+        classes.iter().filter_map(|c| rules.of(*c)).flat_map(|rule| self.rule_faults(rule, attrs)).collect()
     }
 
     fn rule_faults(&self, rule: &ClassRule, attrs: &[Attr]) -> Vec<Violation> {

@@ -9,7 +9,7 @@ import ldap
 import pytest
 
 from contract import IDENTITIES, Call, identity
-from support import PEOPLE, REPO, person, wait_for
+from support import ADMIN, PEOPLE, REPO, SUFFIX, person, wait_for
 
 STRICT = """\
 type: object
@@ -227,3 +227,33 @@ def test_the_commands_on_files(own, tmp_path):
     assert lint.returncode == 1
     places = {(fault["place"], fault["line"]) for fault in json.loads(lint.stdout)["faults"]}
     assert places == {("properties.supannEmpId.round", 3), ("allOf", 2)}
+
+
+def entry(dn, *lines):
+    return "\n".join([f"dn: {dn}", *lines]) + "\n"
+
+
+def test_entries_that_are_no_identities_are_held_to_their_rules_as_well(server, uid):
+    code = uid.upper()
+    structure = f"supannCodeEntite={code},ou=structures,{SUFFIX}"
+    classes = ["objectClass: organizationalUnit", "objectClass: supannEntite"]
+    body = [*classes, f"supannCodeEntite: {code}", f"ou: {code}"]
+    said = "supannEntite.supannTypeEntite (format)"
+    server.add(entry(structure, *body, "supannTypeEntite: S302")).refused(19, said)
+    # What cannot be kept until it is complete is refused by whoever asks to keep it, too.
+    assert server.search(f"(supannCodeEntite={code})", "1.1", base=SUFFIX).ok().dns == []
+    server.add(entry(structure, *body, "supannTypeEntite: {SUPANN}S302")).ok()
+    change = entry(structure, "changetype: modify", "replace: supannTypeEntite", "supannTypeEntite: S302")
+    server.modify(change).refused(19, said)
+
+    group = f"cn=g{uid},ou=groups,{SUFFIX}"
+    body = ["objectClass: groupOfNames", "objectClass: supannGroupe", f"cn: g{uid}", f"member: {ADMIN}"]
+    said = "supannGroupe.supannRefId (format)"
+    server.add(entry(group, *body, "supannRefId: no tag")).refused(19, said)
+    server.add(entry(group, *body, "supannRefId: {GEFI}G1")).ok()
+    server.modify(entry(group, "changetype: modify", "add: supannRefId", "supannRefId: no tag")).refused(19, said)
+
+    # A person outside of the identities has no state to be held in.
+    outside = f"ou=structures,{SUFFIX}"
+    server.add(person(uid, outside, classes=["supannPerson"], supannEtablissement="0123456X")).refused(
+        19, "supannPerson.supannEtablissement")

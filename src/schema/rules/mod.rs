@@ -1,4 +1,4 @@
-//! The value rules of identity classes (`schemas/classes/<class>.yml`): JSON Schema written in
+//! The value rules of classes (`schemas/classes/<class>.yml`): JSON Schema written in
 //! YAML, in Sesame's form. A file outside that form is a config fault, never ignored.
 //!
 //! `read` takes a file apart by the table in `key`, `form` and `check` say what is wrong with a
