@@ -1,7 +1,7 @@
 //! The fingerprint by which Sesame tells an unchanged identity: SHA-256 over canonical JSON.
 
-use super::{ADDITIONAL, PERSON, VALIDATIONS};
-use serde_json::{Map, Value};
+use super::{ADDITIONAL, ATTRIBUTES, Body, CLASSES, PERSON, VALIDATIONS};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -44,6 +44,25 @@ pub fn fingerprint(document: &Value) -> String {
         write(&kept, &mut text);
     }
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// True if a document that was read as `body` says what the stored one does: classes that every person
+/// has, and the case of the names of classes, make no difference, nor does a block that is null.
+pub fn is_same(document: &Value, body: &Body, stored: &Value) -> bool {
+    let mut document = document.clone();
+    if let Some(additional) = document.get_mut(ADDITIONAL).and_then(Value::as_object_mut) {
+        additional.insert(CLASSES.to_owned(), json!(body.classes));
+        if let Some(blocks) = additional.get_mut(ATTRIBUTES).and_then(Value::as_object_mut) {
+            let known = stored.get(ADDITIONAL).and_then(|a| a.get(ATTRIBUTES)).and_then(Value::as_object);
+            let spelled = |name: String| {
+                let held = known.into_iter().flat_map(Map::keys).find(|held| held.eq_ignore_ascii_case(&name));
+                held.cloned().unwrap_or(name)
+            };
+            let sent = std::mem::take(blocks).into_iter();
+            *blocks = sent.filter(|(_, block)| !block.is_null()).map(|(name, block)| (spelled(name), block)).collect();
+        }
+    }
+    fingerprint(&document) == fingerprint(stored)
 }
 
 fn without_empty(value: &Value) -> Option<Value> {

@@ -13,7 +13,7 @@ mod value;
 
 pub use blocks::says_more;
 pub use body::{Body, Contract, Requirement, fused, read};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, is_same};
 
 use crate::{
     clock::Timestamp,

@@ -4,7 +4,7 @@ import urllib.parse
 
 import pytest
 
-from contract import IDENTITIES, Call, identity
+from contract import IDENTITIES, Call, identity, query
 from support import PEOPLE, person
 
 
@@ -46,7 +46,9 @@ def test_moves_of_the_state(server):
     refused = Call(server, "PATCH", path, {"state": 99}).gives(400)
     assert "2 TO_SYNC" in refused.body["message"]
     assert Call(server, "PATCH", path, {"state": 2, "why": "looks good"}).gives(200).data["state"] == 2
-    Call(server, "PATCH", path, {"state": 1}).gives(400)
+    back = Call(server, "PATCH", path, {"state": 1}).gives(400)
+    assert "2 TO_SYNC cannot become 1 TO_VALIDATE here" in back.body["message"]
+    assert back.body["message"].endswith("allowed: none")
     Call(server, "PATCH", path, {"state": "two"}).gives(400)
     moves = get(server, call.id, "/history")
     assert [(m["axis"], m["from"], m["to"]) for m in moves][:2] == [("state", None, "1"), ("state", "1", "2")]
@@ -186,6 +188,21 @@ def test_fusion_and_back(server):
         assert after["fingerprint"] == before["fingerprint"] and after["state"] == 1
         assert not {"srcFusionId", "destFusionId", "primaryEmployeeNumber"} & set(after)
     Call(server, "POST", f"{IDENTITIES}/fusion", {"id1": one.id, "id2": "x"}).gives(400)
+
+
+@pytest.mark.parametrize("put", [lambda n: [n], lambda n: n, lambda n: [str(n)]], ids=["numbers", "number", "texts"])
+def test_fusion_of_identities_with_numbers(server, uid, put):
+    base = 10 + abs(hash(uid)) % 10**9
+    make = lambda n: create(server, f"{uid}{n}", employeeType="N", employeeNumber=put(base + n)).id
+    one, other = make(1), make(2)
+    survivor, absorbed = Call(server, "POST", f"{IDENTITIES}/fusion", {"id1": one, "id2": other}).gives(200).data
+    assert survivor["primaryEmployeeNumber"] == str(base + 1)
+    number = absorbed["inetOrgPerson"]["employeeNumber"]
+    assert (number[0] if isinstance(number, list) else number) == f"F{base + 2}"
+    send = lambda n: Call(server, "POST", f"{IDENTITIES}/upsert" + query(employeeNumber=base + n, employeeType="N"),
+                          identity(f"{uid}{n}", None, employeeType="N", employeeNumber=put(base + n)))
+    send(2).gives(303)
+    send(1).gives(304)
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,32 @@ def test_a_secondary_number(server):
     check_golden("upsert-secondary", [secondary])
 
 
+MADE = {"supannRessourceEtat": "{COMPTE}A:SupannActif"}
+
+
+@pytest.mark.parametrize("listed, block", [
+    (["top", "inetOrgPerson", "supannPerson"], {"supannPerson": {"supannCivilite": "Mme"}}),
+    (["supannPerson"], {"supannPerson": None}),
+    (["supannperson"], {"SUPANNPERSON": {"supanncivilite": "Mme"}}),
+    (["TOP", "supannPerson", "supannperson"], {"supannPerson": {}}),
+    (["supannPerson"], {"supannPerson": MADE}),
+    (["eduPerson", "person", "SupannPerson"], {"supannPerson": MADE, "eduPerson": None}),
+], ids=["structural classes", "null block", "other case", "twice", "made by the server", "several"])
+def test_unchanged_however_it_is_put(server, uid, listed, block):
+    body, filters = record(uid, mail=f"{uid}@valmont.example")
+    body["additionalFields"] = {"objectClasses": listed, "attributes": block}
+    new = upsert(server, body, **filters).gives(201)
+    Call(server, "PATCH", f"{IDENTITIES}/{new.id}/state", {"state": 2}).gives(200)
+    upsert(server, body, **filters).gives(304)
+    upsert(server, body, **filters).gives(304)
+    assert Call(server, "GET", f"{IDENTITIES}/{new.id}").data["state"] in (2, 99), "it stays released"
+    # An address in use is held back, and the record known again all the same.
+    held = record(f"{uid}b", mail=f"{uid}@valmont.example")
+    held[0]["additionalFields"] = body["additionalFields"]
+    upsert(server, held[0], **held[1]).gives(202)
+    upsert(server, held[0], **held[1]).gives(304)
+
+
 BODIES = [
     {"mobile": "", "title": None, "departmentNumber": []},
     {"employeeNumber": "one-text"},

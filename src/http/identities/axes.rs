@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Id},
     },
-    answer, live, shown,
+    answer, live, settled, shown,
 };
 use crate::{
     directory::{Error, Node, Op, Snapshot, Terms, Update},
@@ -18,11 +18,14 @@ use axum::{extract::State as Shared, http::StatusCode, response::Response};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Account may be used, and may not (Sesame's dataStatus).
 const ACTIVE: i64 = 1;
 const INACTIVE: i64 = -3;
 const DELETED: i32 = -1;
+
+const DATA_STATUS: &str = "vestibuleDataStatus";
 
 /// `PATCH {id}/state`: from TO_VALIDATE or TO_CREATE only.
 pub async fn state(
@@ -31,10 +34,14 @@ pub async fn state(
     sent::Body(sent): sent::Body,
 ) -> Result<Response, Problem> {
     let to = wanted_state(&sent, &["state"])?;
-    let snapshot = options.directory.read();
-    let node = live(&snapshot, id)?;
-    let update = options.moved(&snapshot, &node, Event::Patched(to), &sent)?;
-    let document = options.apply(vec![update], id).await?;
+    let (options, sent) = (&options, &sent);
+    let moved = async || {
+        let snapshot = options.directory.read();
+        let node = live(&snapshot, id)?;
+        let update = options.moved(&snapshot, &node, Event::Patched(to), sent)?;
+        options.apply(vec![update], id).await
+    };
+    let document = settled(moved).await?;
     Ok(answer(StatusCode::OK, "the state is changed", document))
 }
 
@@ -44,14 +51,7 @@ pub async fn states(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sen
     let to = wanted_state(&sent, &["state", "targetState"])?;
     why(&sent)?;
     let event = if to == State::ToSync { Event::Released } else { Event::Asked(to) };
-    let snapshot = options.directory.read();
-    let mut updates = Vec::with_capacity(ids.len());
-    for id in &ids {
-        updates.push(options.moved(&snapshot, &*live(&snapshot, *id)?, event, &sent)?);
-    }
-    if !updates.is_empty() {
-        options.directory.submit_all(updates).await?;
-    }
+    settled(|| options.move_all(&ids, event, &sent)).await?;
     let snapshot = options.directory.read();
     let documents = ids.iter().filter_map(|id| snapshot.by_uuid(*id)).map(|node| shown(&snapshot, node)).collect();
     Ok(answer(StatusCode::OK, "the states are changed", Value::Array(documents)))
@@ -65,7 +65,7 @@ pub async fn lifecycle(
 ) -> Result<Response, Problem> {
     let letter = sent.get("lifecycle").and_then(Value::as_str);
     let letter = letter.ok_or_else(|| Problem::bad_request("lifecycle: expected one letter"))?;
-    let document = options.set_axis(id, "vestibuleLifecycle", letter.to_owned(), &sent).await?;
+    let document = settled(|| options.set_axis(id, "vestibuleLifecycle", letter, &sent)).await?;
     Ok(answer(StatusCode::OK, "the lifecycle is changed", document))
 }
 
@@ -77,18 +77,8 @@ pub async fn activation(
 ) -> Result<Response, Problem> {
     let given = ["status", "active"].into_iter().find_map(|name| sent.get(name)).and_then(Value::as_bool);
     let active = given.ok_or_else(|| Problem::bad_request("status: expected true or false"))?;
-    {
-        let snapshot = options.directory.read();
-        let operational = &live(&snapshot, id)?.entry.operational;
-        if operational.synced.is_none() {
-            return Err(Problem::bad_request("the identity was never synchronised; there is nothing to activate"));
-        }
-        if operational.axes.is_some_and(|axes| axes.data_status == DELETED) {
-            return Err(Problem::bad_request("the identity is deleted"));
-        }
-    }
-    let status = if active { ACTIVE } else { INACTIVE };
-    let document = options.set_axis(id, "vestibuleDataStatus", status.to_string(), &sent).await?;
+    let status = if active { ACTIVE } else { INACTIVE }.to_string();
+    let document = settled(|| options.set_axis(id, DATA_STATUS, &status, &sent)).await?;
     let message = if active { "the identity is activated" } else { "the identity is deactivated" };
     Ok(answer(StatusCode::OK, message, document))
 }
@@ -97,6 +87,20 @@ fn wanted_state(sent: &Map<String, Value>, names: &[&str]) -> Result<State, Prob
     let number = names.iter().find_map(|name| sent.get(*name)).and_then(Value::as_i64);
     let state = number.and_then(|n| i32::try_from(n).ok()).and_then(State::from_number);
     state.ok_or_else(|| Problem::bad_request("state: expected one of the states of an identity"))
+}
+
+/// The route for one identity allows less than the table of moves.
+fn told(refused: lifecycle::Refused, event: Event) -> Problem {
+    match (event, refused.from) {
+        (Event::Patched(to), from) if !matches!(from, State::ToValidate | State::ToCreate) => {
+            Problem::bad_request(format!(
+                "vestibuleState: state {from} cannot become {to} here, where identities move from {} and {}; allowed: none",
+                State::ToValidate,
+                State::ToCreate,
+            ))
+        }
+        _ => Error::from(refused).into(),
+    }
 }
 
 /// The reason, for the history.
@@ -119,28 +123,47 @@ impl Options {
         sent: &Map<String, Value>,
     ) -> Result<Update, Problem> {
         let from = node.entry.operational.axes.as_ref().map(lifecycle::state);
-        lifecycle::next(from, event).map_err(Error::from)?;
+        lifecycle::next(from, event).map_err(|refused| told(refused, event))?;
         let dn = Dn::parse(&snapshot.dn_text(node)).map_err(Error::from)?;
-        let terms = Terms { event: Some(event), why: why(sent)?, ..Terms::default() };
+        let as_of = Some(node.entry.operational.changed);
+        let terms = Terms { event: Some(event), why: why(sent)?, as_of, ..Terms::default() };
         Ok(self.update(Op::Modify { dn, changes: Vec::new() }, terms))
+    }
+
+    async fn move_all(&self, ids: &[Uuid], event: Event, sent: &Map<String, Value>) -> Result<(), Problem> {
+        let snapshot = self.directory.read();
+        let moved = |id: &Uuid| self.moved(&snapshot, &*live(&snapshot, *id)?, event, sent);
+        let updates: Vec<Update> = ids.iter().map(moved).collect::<Result<_, _>>()?;
+        if !updates.is_empty() {
+            self.directory.submit_all(updates).await?;
+        }
+        Ok(())
     }
 
     /// Writes one axis that the targets see. Who was let go to them before need not be let go again.
     async fn set_axis(
         &self,
-        id: uuid::Uuid,
+        id: Uuid,
         attr: &'static str,
-        value: String,
+        value: &str,
         sent: &Map<String, Value>,
     ) -> Result<Value, Problem> {
         let snapshot = self.directory.read();
         let node = live(&snapshot, id)?;
-        let state = node.entry.operational.axes.as_ref().map(lifecycle::state);
+        let operational = &node.entry.operational;
+        if attr == DATA_STATUS && operational.synced.is_none() {
+            return Err(Problem::bad_request("the identity was never synchronised; there is nothing to activate"));
+        }
+        if attr == DATA_STATUS && operational.axes.is_some_and(|axes| axes.data_status == DELETED) {
+            return Err(Problem::bad_request("the identity is deleted"));
+        }
+        let state = operational.axes.as_ref().map(lifecycle::state);
         let released = matches!(state, Some(State::ToSync | State::Processing | State::Synced | State::OnError));
         let release = if released { Release::Automatic } else { Release::Manual };
         let dn = Dn::parse(&snapshot.dn_text(&node)).map_err(Error::from)?;
-        let change = (ModKind::Replace, SmolStr::new_static(attr), vec![value.into_bytes()]);
-        let terms = Terms { release: Some(release), why: why(sent)?, ..Terms::default() };
+        let change = (ModKind::Replace, SmolStr::new_static(attr), vec![value.as_bytes().to_vec()]);
+        let as_of = Some(operational.changed);
+        let terms = Terms { release: Some(release), why: why(sent)?, as_of, ..Terms::default() };
         self.apply(vec![self.update(Op::Modify { dn, changes: vec![change] }, terms)], id).await
     }
 }

@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Id},
     },
-    answer, live, shown,
+    answer, live, settled, shown,
 };
 use crate::{
     directory::{Error, Op, Terms},
@@ -62,14 +62,19 @@ fn accepted(data: Map<String, Value>) -> Response {
 
 impl Options {
     async fn delete(&self, ids: &[Uuid]) -> Result<Map<String, Value>, Problem> {
-        let snapshot = self.directory.read();
-        let mut updates = Vec::with_capacity(ids.len());
-        for id in ids {
-            let node = live(&snapshot, *id)?;
-            let dn = Dn::parse(&snapshot.dn_text(&node)).map_err(Error::from)?;
-            updates.push(self.update(Op::Delete { dn }, Terms::default()));
-        }
-        self.submit_some(updates).await?;
+        let bury = async || {
+            let snapshot = self.directory.read();
+            let mut updates = Vec::with_capacity(ids.len());
+            for id in ids {
+                let node = live(&snapshot, *id)?;
+                let dn = Dn::parse(&snapshot.dn_text(&node)).map_err(Error::from)?;
+                // Another one may have come by this name meanwhile.
+                let as_of = Some(node.entry.operational.changed);
+                updates.push(self.update(Op::Delete { dn }, Terms { as_of, ..Terms::default() }));
+            }
+            self.submit_some(updates).await
+        };
+        settled(bury).await?;
         Ok(self.shown_by_id(ids))
     }
 

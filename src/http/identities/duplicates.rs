@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Parameters},
     },
-    live, shown,
+    live, settled, shown,
 };
 use crate::{
     directory::{Error, Node, Op, Snapshot, Terms, Update},
@@ -130,9 +130,14 @@ impl Options {
         if one == other {
             return Err(Problem::bad_request("ids: expected two different identities"));
         }
-        let snapshot = self.directory.read();
-        let updates = vec![self.marked(&snapshot, *one, *other, mark)?, self.marked(&snapshot, *other, *one, mark)?];
-        self.directory.submit_all(updates).await?;
+        let mark_both = async || {
+            let snapshot = self.directory.read();
+            let first = self.marked(&snapshot, *one, *other, mark)?;
+            let updates = vec![first, self.marked(&snapshot, *other, *one, mark)?];
+            self.directory.submit_all(updates).await?;
+            Ok(())
+        };
+        settled(mark_both).await?;
         let snapshot = self.directory.read();
         let documents: Vec<Value> =
             ids.iter().filter_map(|id| snapshot.by_uuid(*id)).map(|node| shown(&snapshot, node)).collect();

@@ -2,7 +2,9 @@
 
 use super::{
     super::{Options, problem::Problem, sent},
-    answer, live, shown,
+    answer,
+    create::first_text,
+    live, settled, shown,
 };
 use crate::{
     directory::{Node, Snapshot, Terms, Update},
@@ -27,34 +29,14 @@ const ABSORBED: &str = "F";
 /// `POST fusion {id1, id2}`: the first survives.
 pub async fn fuse(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
     let (one, other) = pair(&sent)?;
-    let snapshot = options.directory.read();
-    let (survivor, absorbed) = (live(&snapshot, one)?, live(&snapshot, other)?);
-    for node in [&survivor, &absorbed] {
-        let facts = node.entry.operational.facts.clone().unwrap_or_default();
-        if facts.fused_into.is_some() {
-            return Err(Problem::bad_request("the identity is absorbed by another one already"));
-        }
-        if facts.fused_from.is_some() {
-            return Err(Problem::bad_request("the identity has absorbed another one already; take that back first"));
-        }
-    }
-    let updates = options.fusion(&snapshot, &survivor, &absorbed)?;
-    options.directory.submit_all(updates).await?;
+    settled(|| options.fuse(one, other)).await?;
     Ok(both(&options, one, other, "the identities are one"))
 }
 
 /// `POST unfusion {id1, id2}`.
 pub async fn unfuse(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
     let (one, other) = pair(&sent)?;
-    let snapshot = options.directory.read();
-    let (survivor, absorbed) = (live(&snapshot, one)?, live(&snapshot, other)?);
-    let from = survivor.entry.operational.facts.as_ref().and_then(|f| f.fused_from);
-    let into = absorbed.entry.operational.facts.as_ref().and_then(|f| f.fused_into);
-    if (from, into) != (Some(other), Some(one)) {
-        return Err(Problem::bad_request("the first has not absorbed the second"));
-    }
-    let updates = options.unfusion(&snapshot, &survivor, &absorbed)?;
-    options.directory.submit_all(updates).await?;
+    settled(|| options.unfuse(one, other)).await?;
     Ok(both(&options, one, other, "the identities are two again"))
 }
 
@@ -72,10 +54,40 @@ fn both(options: &Options, one: Uuid, other: Uuid, message: &str) -> Response {
 }
 
 impl Options {
+    async fn fuse(&self, one: Uuid, other: Uuid) -> Result<(), Problem> {
+        let snapshot = self.directory.read();
+        let (survivor, absorbed) = (live(&snapshot, one)?, live(&snapshot, other)?);
+        for node in [&survivor, &absorbed] {
+            let facts = node.entry.operational.facts.clone().unwrap_or_default();
+            if facts.fused_into.is_some() {
+                return Err(Problem::bad_request("the identity is absorbed by another one already"));
+            }
+            if facts.fused_from.is_some() {
+                return Err(Problem::bad_request(
+                    "the identity has absorbed another one already; take that back first",
+                ));
+            }
+        }
+        self.directory.submit_all(self.fusion(&snapshot, &survivor, &absorbed)?).await?;
+        Ok(())
+    }
+
+    async fn unfuse(&self, one: Uuid, other: Uuid) -> Result<(), Problem> {
+        let snapshot = self.directory.read();
+        let (survivor, absorbed) = (live(&snapshot, one)?, live(&snapshot, other)?);
+        let from = survivor.entry.operational.facts.as_ref().and_then(|f| f.fused_from);
+        let into = absorbed.entry.operational.facts.as_ref().and_then(|f| f.fused_into);
+        if (from, into) != (Some(other), Some(one)) {
+            return Err(Problem::bad_request("the first has not absorbed the second"));
+        }
+        self.directory.submit_all(self.unfusion(&snapshot, &survivor, &absorbed)?).await?;
+        Ok(())
+    }
+
     fn fusion(&self, snapshot: &Snapshot, survivor: &Node, absorbed: &Node) -> Result<Vec<Update>, Problem> {
         let mut first = shown(snapshot, survivor);
         let mut second = shown(snapshot, absorbed);
-        let primary = list(block(&first, PERSON), "employeeNumber").first().and_then(Value::as_str).map(SmolStr::new);
+        let primary = first_text(&first, "employeeNumber").map(SmolStr::from);
         let injected = injected(&first, &second);
         add_values(&mut first, &injected);
         number(&mut second, |number| format!("{ABSORBED}{number}"));
@@ -213,13 +225,14 @@ pub fn union(one: &[Value], other: &[Value]) -> Vec<Value> {
 
 fn number(document: &mut Value, edit: impl Fn(&str) -> String) {
     let Some(block) = block_mut(document, PERSON) else { return };
-    match block.get_mut("employeeNumber") {
-        Some(Value::Array(items)) => {
-            if let Some(Value::String(first)) = items.first_mut() {
-                *first = edit(first);
-            }
-        }
-        Some(Value::String(one)) => *one = edit(one),
+    let first = match block.get_mut("employeeNumber") {
+        Some(Value::Array(items)) => items.first_mut(),
+        one => one,
+    };
+    match first {
+        Some(Value::String(text)) => *text = edit(text),
+        // Importers send numbers as such, too.
+        Some(number @ Value::Number(_)) => *number = Value::String(edit(&number.to_string())),
         _ => {}
     }
 }

@@ -19,6 +19,7 @@ pub use duplicates::Duplicates;
 use super::{Options, problem::Problem};
 use crate::{
     directory::{Node, Op, Snapshot, Terms, Update},
+    limits::HTTP_ATTEMPTS,
     sesame,
 };
 use axum::{
@@ -92,6 +93,17 @@ impl Options {
         let node = snapshot.by_uuid(uuid).or_else(|| snapshot.deleted_by_uuid(uuid)).ok_or_else(Problem::not_found)?;
         Ok(shown(&snapshot, node))
     }
+}
+
+/// Works a request out again when somebody else was faster, a few times.
+async fn settled<T, A: Future<Output = Result<T, Problem>>>(attempt: impl Fn() -> A) -> Result<T, Problem> {
+    for _ in 1..HTTP_ATTEMPTS {
+        match attempt().await {
+            Err(problem) if problem.is_stale => {}
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// A member that is an object.

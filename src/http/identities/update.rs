@@ -10,18 +10,18 @@ use super::{
     answer,
     create::is_incomplete,
     faults::Faults,
-    later, live,
+    later, live, settled,
 };
 use crate::{
     directory::{Error, Node, OnFault, Op, Snapshot, Terms, Update},
     dn::{Dn, Rdn},
     lifecycle::{Event, State},
-    limits::HTTP_ATTEMPTS,
     sesame::{self, ADDITIONAL, Body, Contract, PERSON},
 };
 use axum::{extract::State as Shared, http::StatusCode, response::Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
+use uuid::Uuid;
 
 pub async fn update(
     Shared(options): Shared<Arc<Options>>,
@@ -31,35 +31,7 @@ pub async fn update(
     if !sent.contains_key(PERSON) || !sent.contains_key(ADDITIONAL) {
         return Err(Problem::bad_request("a full update has the whole of inetOrgPerson and additionalFields"));
     }
-    let mut last = Problem::not_found();
-    for _ in 0..HTTP_ATTEMPTS {
-        let snapshot = options.directory.read();
-        let node = live(&snapshot, id)?;
-        let mut document = Value::Object(sent.clone());
-        if options.sesame.contract == Contract::Later {
-            later::complete(&mut document, &snapshot);
-        }
-        let body = sesame::read(&document, Some(&node.entry), options.sesame.contract, &snapshot.schema);
-        // Work on an incomplete identity may leave it incomplete.
-        let asked = document.get("state").and_then(Value::as_i64);
-        let hold = options.sesame.contract == Contract::Documented
-            && (is_incomplete(&node.entry) || asked == Some(State::ToCreate.number().into()));
-        let faults = Faults::of(&body, &snapshot.schema);
-        faults.refuse(hold)?;
-        let on_fault = if hold { OnFault::Hold } else { OnFault::Refuse };
-        // What stands beside the entry only is a change, too.
-        let stored = sesame::document(&node.entry, &snapshot.schema);
-        let differs = stored.get("fingerprint").and_then(Value::as_str) != Some(&sesame::fingerprint(&document));
-        let event = (differs && faults.values.is_empty()).then_some(Event::Valid(options.sesame.release));
-        let terms = Terms { on_fault, event, ..options.terms(&body, &document) };
-        match options.apply(options.updates(&snapshot, &node, &body, terms)?, id).await {
-            Ok(document) => return Ok(written(document)),
-            // Somebody else was faster: the update is worked out once more.
-            Err(problem) if is_stale(&problem) => last = problem,
-            Err(problem) => return Err(problem),
-        }
-    }
-    Err(last)
+    settled(|| options.rewrite(id, &sent)).await
 }
 
 fn written(document: Value) -> Response {
@@ -70,12 +42,30 @@ fn written(document: Value) -> Response {
     }
 }
 
-/// True of a refusal because the entry has changed since it was read.
-pub fn is_stale(problem: &Problem) -> bool {
-    problem.status == StatusCode::CONFLICT && problem.message == Error::Stale.to_string()
-}
-
 impl Options {
+    async fn rewrite(&self, id: Uuid, sent: &Map<String, Value>) -> Result<Response, Problem> {
+        let snapshot = self.directory.read();
+        let node = live(&snapshot, id)?;
+        let mut document = Value::Object(sent.clone());
+        let contract = self.sesame.contract;
+        if contract == Contract::Later {
+            later::complete(&mut document, &snapshot);
+        }
+        let body = sesame::read(&document, Some(&node.entry), contract, &snapshot.schema);
+        // Work on an incomplete identity may leave it incomplete.
+        let asked = document.get("state").and_then(Value::as_i64);
+        let hold = contract == Contract::Documented
+            && (is_incomplete(&node.entry) || asked == Some(State::ToCreate.number().into()));
+        let faults = Faults::of(&body, &snapshot.schema);
+        faults.refuse(hold)?;
+        let on_fault = if hold { OnFault::Hold } else { OnFault::Refuse };
+        // What stands beside the entry only is a change, too.
+        let differs = !sesame::is_same(&document, &body, &sesame::document(&node.entry, &snapshot.schema));
+        let event = (differs && faults.values.is_empty()).then_some(Event::Valid(self.sesame.release));
+        let terms = Terms { on_fault, event, ..self.terms(&body, &document) };
+        Ok(written(self.apply(self.updates(&snapshot, &node, &body, terms)?, id).await?))
+    }
+
     /// What makes an entry say the same as the document: a rename if its name is concerned, and a
     /// change of its attributes.
     pub(super) fn updates(

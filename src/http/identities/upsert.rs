@@ -14,13 +14,11 @@ use super::{
     fusion::{add_values, union},
     later,
     query::{self, Wanted},
-    shown,
-    update::is_stale,
+    settled, shown,
 };
 use crate::{
     directory::{Error, Node, OnFault, Op, Snapshot, Terms, Update},
     lifecycle::Event,
-    limits::HTTP_ATTEMPTS,
     sesame::{self, ADDITIONAL, Body, CLASSES, Contract, PERSON},
 };
 use axum::{
@@ -56,14 +54,7 @@ pub async fn upsert(
         insert: parameters.flag("upsert", true)? && !parameters.flag("errorOnNotFound", false)?,
         parameters: &parameters,
     };
-    let mut last = Problem::not_found();
-    for _ in 0..HTTP_ATTEMPTS {
-        match request.attempt().await {
-            Err(problem) if is_stale(&problem) => last = problem,
-            done => return done,
-        }
-    }
-    Err(last)
+    settled(|| request.attempt()).await
 }
 
 impl Request<'_> {
@@ -97,8 +88,18 @@ impl Request<'_> {
             let update = self.options.update(op, self.terms(&body, &merged, complete));
             match self.options.directory.submit_update(update).await {
                 Ok(outcome) => return self.written(outcome.uuid, StatusCode::CREATED),
-                Err(error) => make_room(&mut body, error)?,
+                Err(error) => make_room(&mut body, error).map_err(|problem| self.or_raced(problem, snapshot))?,
             }
+        }
+    }
+
+    /// A conflict with what was not there when the identity was looked for may be with itself: somebody
+    /// else sends the same record.
+    fn or_raced(&self, problem: Problem, snapshot: &Snapshot) -> Problem {
+        let is_conflict = problem.status == StatusCode::CONFLICT;
+        Problem {
+            is_stale: problem.is_stale || is_conflict && self.options.directory.read().head != snapshot.head,
+            ..problem
         }
     }
 
@@ -124,8 +125,7 @@ impl Request<'_> {
         merge(&mut merged, &self.incoming);
         add_values(&mut merged, &sesame::fused(&node.entry));
         let (mut body, complete) = self.judge(&mut merged, snapshot, Some(node))?;
-        let unchanged = stored.get("fingerprint").and_then(Value::as_str) == Some(&sesame::fingerprint(&merged));
-        if unchanged && !self.force {
+        if sesame::is_same(&merged, &body, stored) && !self.force {
             let touch = self.options.update(Op::Touch { uuid }, Terms::default());
             self.options.directory.submit_update(touch).await?;
             return Ok(StatusCode::NOT_MODIFIED.into_response());
