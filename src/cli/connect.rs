@@ -16,6 +16,42 @@ pub fn say(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("stdout")
 }
 
+/// An answer as JSON, or as people read it.
+pub fn show(answer: &Value, json: bool, text: impl Fn(&Value) -> String) -> anyhow::Result<()> {
+    match json {
+        true => say(&serde_json::to_string_pretty(answer)?),
+        false => say(text(answer).trim_end()),
+    }
+}
+
+/// Rows with their columns one below the other.
+pub fn aligned(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A member as people read it.
+pub fn text(of: Option<&Value>, name: &str) -> String {
+    match of.and_then(|of| of.get(name)) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// As one segment of a path, or one value of a query.
+pub fn escaped(part: &str) -> String {
+    url::form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
 /// How to reach a running server over LDAP.
 #[derive(Args, Clone)]
 pub struct Server {
@@ -75,4 +111,26 @@ pub async fn admin(settings: &Settings, method: Method, path: &str, body: Option
         bail!("{url}: {status}: {}", body.get("message").and_then(Value::as_str).unwrap_or("refused"));
     }
     Ok(body)
+}
+
+/// The identities of the running server.
+pub struct There<'a> {
+    pub settings: &'a Settings,
+}
+
+impl There<'_> {
+    pub async fn ask(&self, method: Method, path: &str, body: Value) -> anyhow::Result<Value> {
+        admin(self.settings, method, path, (!body.is_null()).then_some(&body)).await
+    }
+
+    /// What is said of the career of an identity, by its uid, uuid or DN.
+    pub async fn identity(&self, id: &str) -> anyhow::Result<Value> {
+        let answer = self.ask(Method::GET, &format!("/lifecycle/identities/{}", escaped(id)), Value::Null).await?;
+        answer.get("data").cloned().context("the answer has no data")
+    }
+
+    pub async fn uuid(&self, id: &str) -> anyhow::Result<String> {
+        let shown = self.identity(id).await.with_context(|| id.to_owned())?;
+        shown.get("_id").and_then(Value::as_str).map(str::to_owned).context("the answer has no _id")
+    }
 }

@@ -1,7 +1,7 @@
 //! `vestibule department`: the tree of structures of a running server, through its HTTP
 //! administration.
 
-use super::connect::{admin, admin_get, say};
+use super::connect::{admin, admin_get, escaped, show};
 use crate::config::Settings;
 use indicatif::ProgressBar;
 use reqwest::Method;
@@ -98,17 +98,6 @@ async fn cascade(settings: &Settings, asked: &Cascade, verb: &str) -> anyhow::Re
     let answer = admin(settings, Method::POST, &path, Some(&body)).await;
     bar.finish_and_clear();
     show(&answer?, asked.json, outcome)
-}
-
-fn escaped(code: &str) -> String {
-    url::form_urlencoded::byte_serialize(code.as_bytes()).collect::<String>().replace('+', "%20")
-}
-
-fn show(answer: &Value, json: bool, text: impl Fn(&Value) -> String) -> anyhow::Result<()> {
-    match json {
-        true => say(&serde_json::to_string_pretty(answer)?),
-        false => say(text(answer).trim_end()),
-    }
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {

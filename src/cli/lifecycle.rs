@@ -1,8 +1,8 @@
 //! `vestibule lifecycle`: the careers of identities in a running server, over its HTTP administration.
 
-use super::connect::{admin, say};
+use super::connect::{There, escaped, say, text};
 use crate::config::Settings;
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -98,8 +98,7 @@ pub async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
         Command::Delete { id } => there.of(Method::DELETE, &id, "", Value::Null).await,
         Command::Undelete { id } => there.of(Method::POST, &id, "/undelete", Value::Null).await,
         Command::Preview { at, json } => {
-            let at: String = url::form_urlencoded::byte_serialize(at.as_bytes()).collect();
-            there.moves(Method::GET, &format!("/lifecycle/preview?at={at}"), Value::Null, json).await
+            there.moves(Method::GET, &format!("/lifecycle/preview?at={}", escaped(&at)), Value::Null, json).await
         }
         Command::Execute { source } => {
             there.moves(Method::POST, "/lifecycle/execute", with(json!({}), "source", source), false).await
@@ -120,28 +119,7 @@ pub async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// The running server.
-struct There<'a> {
-    settings: &'a Settings,
-}
-
 impl There<'_> {
-    async fn ask(&self, method: Method, path: &str, body: Value) -> anyhow::Result<Value> {
-        admin(self.settings, method, path, (!body.is_null()).then_some(&body)).await
-    }
-
-    async fn identity(&self, id: &str) -> anyhow::Result<Value> {
-        let mut url = url::Url::parse("http://localhost/lifecycle/identities")?;
-        url.path_segments_mut().map_err(|()| anyhow!("no path"))?.push(id);
-        let answer = self.ask(Method::GET, url.path(), Value::Null).await?;
-        answer.get("data").cloned().context("the answer has no data")
-    }
-
-    async fn uuid(&self, id: &str) -> anyhow::Result<String> {
-        let shown = self.identity(id).await?;
-        shown.get("_id").and_then(Value::as_str).map(str::to_owned).context("the answer has no _id")
-    }
-
     /// One of Sesame's routes for an identity.
     async fn of(&self, method: Method, id: &str, what: &str, body: Value) -> anyhow::Result<()> {
         let uuid = self.uuid(id).await?;
@@ -217,15 +195,6 @@ fn with(mut body: Value, name: &str, value: Option<String>) -> Value {
         members.insert(name.to_owned(), Value::String(value));
     }
     body
-}
-
-/// A member as people read it.
-fn text(of: Option<&Value>, name: &str) -> String {
-    match of.and_then(|of| of.get(name)) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
 }
 
 fn lines(list: Option<&Value>, line: impl Fn(&Value) -> String) -> anyhow::Result<()> {

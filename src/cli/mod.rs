@@ -5,6 +5,7 @@ mod check;
 mod connect;
 mod department;
 mod export;
+mod identity;
 mod import;
 mod lifecycle;
 mod schema;
@@ -51,6 +52,11 @@ enum Command {
     Target {
         #[command(subcommand)]
         command: TargetCommand,
+    },
+    /// Identities of the running server, and which of them are one person
+    Identity {
+        #[command(subcommand)]
+        command: identity::Command,
     },
     /// Careers of identities in the running server
     Lifecycle {
@@ -107,6 +113,7 @@ impl Cli {
             Command::Department { command } => department::run(&settings, command).await,
             Command::Export(args) => export::run(&settings, args).await,
             Command::Target { command: TargetCommand::Status { json } } => target::status(&settings, json).await,
+            Command::Identity { command } => identity::run(&settings, command).await,
             Command::Lifecycle { command } => lifecycle::run(&settings, command).await,
             Command::Schema { command } => schema::run(&settings, command).await,
             Command::Certs { command: CertsCommand::Dev { folder } } => certs::dev(&settings, folder),

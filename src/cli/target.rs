@@ -1,6 +1,6 @@
 //! `vestibule target status`: what the running server says of its targets.
 
-use super::connect::{admin_get, say};
+use super::connect::{admin_get, aligned, say};
 use crate::config::Settings;
 use serde_json::Value;
 
@@ -24,12 +24,5 @@ pub async fn status(settings: &Settings, json: bool) -> anyhow::Result<()> {
     };
     let mut table: Vec<Vec<String>> = vec![columns.iter().map(ToString::to_string).collect()];
     table.extend(rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect()));
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|i| table.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
-        .collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    say(&table.iter().map(line).collect::<Vec<_>>().join("\n"))
+    say(&aligned(&table))
 }
