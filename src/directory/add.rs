@@ -38,6 +38,9 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
     let given = relax::take(context, &mut draft)?;
     let sent: Vec<AttrId> = draft.attrs.iter().map(|a| a.desc.id).collect();
     let asked = identity::take_axes(&mut draft, |attr| sent.contains(&attr), base)?;
+    if asked.deleted == Some(true) {
+        return Err(Error::Unwilling("vestibuleDeleted: an identity is added first, and then deleted"));
+    }
     faults.extend(identity::server_kept(draft.attrs.iter().map(|a| (a.desc.id, a.values.as_slice())), base));
     draft.attrs.retain(|a| !schema.is_kept_by_server(a.desc.id));
     secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;

@@ -59,6 +59,16 @@ pub(super) fn advance(context: &Context<'_>, step: Step<'_>) -> Result<Moved, Er
     faults.extend(facts.held.iter().map(Violation::from));
 
     let from = old.as_ref().map(lifecycle::state);
+    if from.is_some() && asked.state == Some(State::ToCreate) && changed.is_empty() {
+        // With other changes it asks to hold what they break; alone it can only mean the state.
+        lifecycle::next(from, Event::Asked(State::ToCreate))?;
+    }
+    let is_content = changed.iter().any(|attr| !context.base.schema.is_secret(*attr));
+    let is_axis_alone = before.is_some() && !is_content && asked.state.is_none() && context.terms.event.is_none();
+    if is_axis_alone && from != Some(State::ToComplete) && context.terms.faults.is_none() {
+        // Rules may have become stricter since it was written: it must be possible to lock it still.
+        faults.clear();
+    }
     let event = event(context, from, &asked, &faults)?;
     if facts.fused_into.is_some() && matches!(event, Event::Asked(State::ToSync | State::ToValidate) | Event::Released)
     {

@@ -66,7 +66,9 @@ pub(super) fn undelete(context: &Context<'_>, uuid: Uuid) -> Result<Plan, Error>
     let scope = identity::scope(context.options, &key, &draft.attrs, schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let whole = checked.class_faults.is_empty() && before.facts.as_ref().is_none_or(|f| f.held.is_empty());
+    let absorbed = before.facts.as_ref().is_some_and(|f| f.fused_into.is_some());
     let past = match (whole, before.synced) {
+        _ if absorbed => Past::Absorbed,
         (false, _) => Past::Incomplete,
         (true, Some(_)) => Past::Synced,
         (true, None) => Past::NeverSynced,

@@ -98,7 +98,12 @@ fn one<T>(
     parse: impl Fn(&[u8]) -> Result<T, lifecycle::Fault>,
 ) -> Result<Option<T>, Error> {
     let name = || schema.attribute(attr).name.to_string();
-    match draft.take(attr).filter(|_| sent(attr)).as_deref() {
+    let held = draft.take(attr);
+    match held.filter(|_| sent(attr)).as_deref() {
+        // An axis always has a value: there is nothing that its removal could mean.
+        None | Some([]) if sent(attr) => {
+            Err(Error::NotAnIdentity { attr: name(), reason: "it is replaced, and not removed" })
+        }
         None | Some([]) => Ok(None),
         Some([value]) => parse(value).map(Some).map_err(|fault| Error::Axis { attr: name(), fault }),
         Some(_) => Err(Error::NotAnIdentity { attr: name(), reason: "it has one value" }),

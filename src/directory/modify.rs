@@ -45,6 +45,7 @@ pub(super) fn plan(
     }
     let asked = identity::take_axes(&mut draft, |attr| changes.iter().any(|c| c.attr.id == attr), context.base)?;
     career::check_by_hand(context, before, &asked)?;
+    let explains = asked.reason.is_some();
     if asked.deleted == Some(true) {
         return delete(context, node, &changes, schema);
     }
@@ -78,6 +79,9 @@ pub(super) fn plan(
     let step = Step { scope, before: Some(&before.operational), asked, checked: &checked, changed: &changed };
     let moved = advance(context, step)?;
     let axes = moved.axes;
+    if explains && axes == before.operational.axes && changed.is_empty() {
+        return Err(Error::Unwilling("vestibuleReason goes with a move, and nothing moves here"));
+    }
     if changed.is_empty() && axes == before.operational.axes && moved.facts == before.operational.facts {
         return Ok(Plan::unchanged(before.uuid));
     }

@@ -48,6 +48,8 @@ pub enum Past {
     Synced,
     NeverSynced,
     Incomplete,
+    /// Absorbed by another identity, which it still is.
+    Absorbed,
 }
 
 impl Event {
@@ -58,7 +60,7 @@ impl Event {
             Event::Incomplete
                 | Event::Asked(State::DontSync)
                 | Event::Deleted
-                | Event::Undeleted(Past::Incomplete)
+                | Event::Undeleted(Past::Incomplete | Past::Absorbed)
                 | Event::Absorbed
                 | Event::Accepted
                 | Event::RefusedByTarget
@@ -87,7 +89,7 @@ pub fn next(from: Option<State>, event: Event) -> Result<State, Refused> {
         (Some(ToValidate | ToCreate | Synced | Processing | OnError | Unknown | ToSync), Event::Released) => Ok(ToSync),
         (from, Event::Released) => Err(Refused { from: from.unwrap_or(ToCreate), to: ToSync }),
 
-        (_, Event::Deleted | Event::Absorbed) => Ok(DontSync),
+        (_, Event::Deleted | Event::Absorbed | Event::Undeleted(Past::Absorbed)) => Ok(DontSync),
         (_, Event::Undeleted(Past::Synced)) => Ok(ToSync),
         (_, Event::Undeleted(Past::NeverSynced)) => Ok(ToCreate),
         (_, Event::Undeleted(Past::Incomplete)) => Ok(ToComplete),
@@ -98,6 +100,8 @@ pub fn next(from: Option<State>, event: Event) -> Result<State, Refused> {
             Some(DontSync),
             Event::Valid(_) | Event::Incomplete | Event::Mutated | Event::Accepted | Event::RefusedByTarget,
         ) => Ok(DontSync),
+        // What waits for a human goes on waiting, whoever writes to it.
+        (Some(ToValidate), Event::Valid(Release::Automatic)) => Ok(ToValidate),
         (_, Event::Valid(Release::Automatic)) => Ok(ToSync),
         (_, Event::Valid(Release::Manual)) => Ok(ToValidate),
         (_, Event::Incomplete) => Ok(ToComplete),

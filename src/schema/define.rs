@@ -1,5 +1,5 @@
 //! What class rule files define beyond the LDAP schema. Sesame's own files speak of classes and
-//! attributes that no LDAP schema has (a class `supann` with `supannBirthName`): such a class
+//! attributes that no LDAP schema has (a class of a site of its own): such a class
 //! becomes an auxiliary one, such an attribute a type of its own, and the class allows what its file
 //! declares. Each definition is noted, since it may as well be a typing error.
 

@@ -111,6 +111,7 @@ impl Sources {
                 "ldap/80-changelog.yml",
                 "ldap/81-monitor.yml",
                 "ldap/90-vestibule.yml",
+                "ldap/92-sesame.yml",
             ],
             classes: shipped![
                 "classes/eduPerson.yml",

@@ -8,7 +8,7 @@ use vestibule::{
     clock,
     directory::{self, Directory, Error, Identities, OnFault, Op, Relations, Terms, Update, Writer, default_indexes},
     dn::Dn,
-    entry::{Axis, ModKind},
+    entry::{Axis, FactsChange, ModKind},
     lifecycle::{Career, Event, Release, State},
     limits::Limits,
     schema::{Schema, Sources},
@@ -227,4 +227,25 @@ async fn every_row_of_the_table() {
             _ => panic!("{row:?}: {found:?}"),
         }
     }
+}
+
+/// Deleted and brought back, an absorbed identity is as closed as it was.
+#[tokio::test]
+async fn an_absorbed_identity_comes_back_absorbed() {
+    let world = World::new(Release::Automatic);
+    let root = vec![
+        ("objectClass".into(), vec![b"organization".to_vec(), b"dcObject".to_vec()]),
+        ("o".into(), vec![b"x".to_vec()]),
+    ];
+    world.run(Op::Add { dn: Dn::parse(SUFFIX).unwrap(), attrs: root }, Terms::default()).await.unwrap();
+    world.bring_to(99).await;
+    let facts = FactsChange { fused_into: Some(Some(Uuid::from_u128(1))), ..FactsChange::default() };
+    let terms = Terms { event: Some(Event::Absorbed), facts: Some(Box::new(facts)), ..Terms::default() };
+    world.run(Op::Modify { dn: name(), changes: Vec::new() }, terms).await.unwrap();
+    world.delete().await.unwrap();
+    world.undelete().await.unwrap();
+    assert_eq!(world.state(), Some(-99));
+    world.write("Mme", None, Terms::default()).await.unwrap();
+    assert_eq!(world.state(), Some(-99), "no write thaws it");
+    world.event(Event::Asked(State::ToSync)).await.unwrap_err();
 }

@@ -108,27 +108,27 @@ def test_what_is_new_in_the_schema_waits_for_a_restart(own):
 
 def test_files_in_sesames_form_serve_unchanged(own):
     server, rules = own()
-    for name in ("supann.yml", "supannPerson.yml", "inetorgperson.yml"):
+    for name in ("sesameLocal.yml", "supannPerson.yml", "inetorgperson.yml"):
         shutil.copy(SESAME / name, rules)
     checked = server.command("check")
     assert checked.returncode == 0, checked.stderr
-    assert "no class 'supann'" in checked.stdout and "supann.yml:5: at properties.supannBirthName" in checked.stdout
+    assert "no class 'sesameLocal'" in checked.stdout and "sesameLocal.yml:5: at properties.localBirthName" in checked.stdout
     server.flags.append("--no-demo")
     server.start()
     server.add(f"dn: {PEOPLE}\nobjectClass: organizationalUnit\n").ok()
-    entry = person("s1", sn="MARTIN", classes=["supann"], supannBirthName="Martin", supannScores=["12", "7"],
+    entry = person("s1", sn="MARTIN", classes=["sesameLocal"], localBirthName="Martin", supannScores=["12", "7"],
                    employeeNumber="1", employeeType="LOCAL", departmentNumber="DSI")
     server.add(entry).ok()
-    found = server.search("(supannbirthname=MARTIN)", "supannScores", base=PEOPLE).ok()
+    found = server.search("(localbirthname=MARTIN)", "supannScores", base=PEOPLE).ok()
     assert found.entry["supannScores"] == [b"12", b"7"]
     server.add(entry.replace("s1", "s2").replace("supannScores: 7", "supannScores: 21")).refused(
-        19, "supann.supannScores (exclusiveMaximum)")
+        19, "sesameLocal.supannScores (exclusiveMaximum)")
     types = server.search("(objectClass=*)", "attributeTypes", base="cn=subschema", scope="base").ok()
-    assert "supannBirthName" in types.out and "2.25." in types.out
+    assert "localBirthName" in types.out and "2.25." in types.out
     assert server.stop() == 0
     # The entries are there again, and the generated definitions are the same.
     server.start()
-    server.search("(supannBirthName=martin)", base=PEOPLE).ok().entry
+    server.search("(localBirthName=martin)", base=PEOPLE).ok().entry
     assert server.stop() == 0
 
 

@@ -1,10 +1,11 @@
 """Soft delete, the way back, purging; the history of moves; states by ldapmodify."""
 
 import re
+import shutil
 
 import pytest
 
-from support import ADMIN, AMARTIN, PEOPLE, SUFFIX, person
+from support import ADMIN, AMARTIN, PEOPLE, REPO, SUFFIX, person
 
 DELETED = "cn=deleted"
 
@@ -215,3 +216,65 @@ def test_a_history_line_can_be_searched(server, uid):
            "replace: vestibuleReason", f"vestibuleReason: case {uid}").ok()
     found = server.search(f"(vestibuleHistory=*#state#2#-99#*#case {uid})", "1.1").ok().entries
     assert [name for name, _ in found] == [dn]
+
+
+def test_writes_to_the_axes_that_mean_nothing_are_refused(server, uid):
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid)).ok()
+    found = change(server, dn, "replace: vestibuleState", "vestibuleState: -1").refused(53)
+    assert "allowed: -99 DONT_SYNC, 1 TO_VALIDATE" in found.err
+    change(server, dn, "delete: vestibuleState").refused(19)
+    change(server, dn, "delete: vestibuleLifecycle").refused(19)
+    change(server, dn, "replace: vestibuleReason", "vestibuleReason: for nothing").refused(53)
+    server.add(person(uid + "x", vestibuleDeleted="TRUE")).refused(53)
+
+
+def test_what_waits_for_a_human_is_not_released_by_other_writes(server, uid):
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid, vestibuleState="1", userPassword="first pass phrase")).ok()
+    server.tool("ldappasswd", "-s", "second pass phrase", who=dn, password="first pass phrase").ok()
+    change(server, dn, "replace: title", "title: Doctor").ok()
+    assert operational(server, dn)["vestibuleState"] == [b"1"]
+    change(server, dn, "replace: vestibuleState", "vestibuleState: 2").ok()
+
+
+def test_an_identity_stays_among_the_identities(server, uid):
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid, vestibuleLifecycle="V", userPassword="a long pass phrase")).ok()
+    moved = server.tool("ldapmodrdn", "-s", f"ou=groups,{SUFFIX}", dn, f"uid={uid}")
+    moved.refused(53)
+    assert server.tool("ldapwhoami", who=dn, password="a long pass phrase").code == 49
+
+
+def test_who_breaks_a_newer_rule_can_still_be_locked(new_server, tmp_path):
+    schemas = tmp_path / "schemas"
+    shutil.copytree(REPO / "schemas", schemas)
+    server = new_server()
+    server.config.write_text(server.config.read_text().replace(f"{REPO}/schemas", str(schemas)))
+    server.start()
+    dn = f"uid=old,{PEOPLE}"
+    server.add(person("old", userPassword="a long pass phrase")).ok()
+    rules = "type: object\nproperties:\n  title: {type: array}\nrequired: [title]\n"
+    (schemas / "classes" / "inetOrgPerson.yml").write_text(rules)
+    server.stop()
+    server.start()
+    change(server, dn, "replace: sn", "sn: Other").refused(19)
+    server.tool("ldappasswd", "-s", "another pass phrase", dn).ok()
+    change(server, dn, "replace: vestibuleLifecycle", "vestibuleLifecycle: V").ok()
+    assert server.tool("ldapwhoami", who=dn, password="another pass phrase").code == 49
+
+
+def test_others_do_not_read_what_is_noted_of_a_person(server, uid):
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid, userPassword="a long pass phrase")).ok()
+    change(server, dn, "replace: vestibuleState", "vestibuleState: -99", "-",
+           "replace: vestibuleReason", "vestibuleReason: under inquiry").ok()
+    change(server, dn, "replace: vestibuleState", "vestibuleState: 2").ok()
+    shown = server.search(f"(uid={uid})", "*", "+", base=PEOPLE, who=AMARTIN).ok().entry
+    assert shown["cn"] and not [name for name in shown if name.startswith("vestibuleH")], shown
+    assert "vestibuleState" not in shown and "vestibuleDataStatus" not in shown
+    found = server.search("(vestibuleState=2)", "1.1", base=PEOPLE, who=AMARTIN).ok().entries
+    assert [name for name, _ in found if name != AMARTIN] == []
+    own = server.tool("ldapsearch", "-LLL", "-b", dn, "-s", "base", "(objectClass=*)", "+",
+                      who=dn, password="a long pass phrase").ok().entry
+    assert "vestibuleState" in own and "vestibuleHistory" not in own

@@ -283,7 +283,7 @@ fn formats_take_what_they_should() {
 /// The files under tests/fixtures, written after the facts on Sesame.
 fn sesame() -> Schema {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sesame-rules");
-    let classes = ["inetorgperson.yml", "supann.yml", "supannPerson.yml"];
+    let classes = ["inetorgperson.yml", "sesameLocal.yml", "supannPerson.yml"];
     let classes = classes.map(|n| (folder.join(n), std::fs::read_to_string(folder.join(n)).unwrap()));
     Schema::compile(&Sources { classes: classes.to_vec(), ..Sources::shipped() }).unwrap()
 }
@@ -291,7 +291,7 @@ fn sesame() -> Schema {
 #[test]
 fn sesame_files_load_unchanged() {
     let schema = sesame();
-    let classes = &["supann", "supannPerson"][..];
+    let classes = &["sesameLocal", "supannPerson"][..];
     let whole: &[(&str, &[&str])] = &[
         ("sn", &["MARTIN"]),
         ("uid", &["zmartin"]),
@@ -300,13 +300,13 @@ fn sesame_files_load_unchanged() {
         ("departmentNumber", &["DSI"]),
         ("supannTypeEntiteAffectation", &["{SUPANN}S230"]),
         ("supannRefId", &["{HARPEGE}12"]),
-        ("supannBirthName", &["Martin"]),
+        ("localBirthName", &["Martin"]),
     ];
     assert_eq!(faults(&schema, &person(&schema, classes, whole)), Vec::<String>::new());
     let broken: Vec<(&str, &[&str])> = [
         whole,
         &[
-            ("supannBirthDate", &["1/2/1980"][..]),
+            ("localBirthDate", &["1/2/1980"][..]),
             ("supannScores", &["20", "21"]),
             ("supannCivilite", &["Dr"]),
             ("supannCodeINE", &["1"]),
@@ -322,7 +322,7 @@ fn sesame_files_load_unchanged() {
         rules,
         [
             "mail/format",
-            "supannBirthDate/type",
+            "localBirthDate/type",
             "supannPrefs/type",
             "supannScores/exclusiveMaximum",
             "supannCivilite/pattern",
