@@ -78,7 +78,11 @@ impl World {
             suffix: suffix.clone(),
             access: Arc::new(Access::bind(&[rule], SUFFIX, &schema).unwrap()),
             career: Arc::new(Career::shipped(&schema).unwrap()),
-            identities: Identities { bases: vec![schema.dn_key(&dn("ou=people"))], release, ..Identities::default() },
+            identities: Identities {
+                bases: ["ou=people", "ou=elsewhere"].map(|base| schema.dn_key(&dn(base))).to_vec(),
+                release,
+                ..Identities::default()
+            },
             relations: Relations::default(),
             schema,
             indexes: default_indexes(),
