@@ -87,6 +87,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         token: token.0,
         actor: Identity::Admin { dn: admin_dn },
         sesame: built.sesame,
+        numbering: Default::default(),
         sources: {
             let settings = settings.clone();
             Arc::new(move || settings.sources())

@@ -134,7 +134,12 @@ impl<'a> Work<'a> {
             return Ok(None);
         }
         let context = self.context(identity, terms);
-        let node = context.target(dn)?;
+        // Renamed or deleted since it was read.
+        let gone = |error| match error {
+            Error::NoSuchObject { .. } if terms.as_of.is_some() => Error::Stale,
+            error => error,
+        };
+        let node = context.target(dn).map_err(gone)?;
         context.require_sight(node)?;
         if let Some(filter) = &terms.assertion {
             context.require_assertion(node, filter)?;

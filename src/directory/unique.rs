@@ -1,6 +1,7 @@
 //! Uniqueness: within an area, no two entries hold the same value of the attributes of a rule.
 //! Decided by the writer on the indexes, so that of two writes in one commit the second sees the
-//! first.
+//! first. A rule of several attributes together forbids only that another entry holds a value of
+//! each of them.
 
 use super::{EntryId, Error, Node, Snapshot, View, plan::Context};
 use crate::{
@@ -24,6 +25,8 @@ pub struct UniqueDef {
     pub enabled: bool,
     /// No value of one of them may be a value of any of them in another entry.
     pub attributes: Option<Vec<SmolStr>>,
+    /// No other entry may hold a value of each of them; one alone may be held by many.
+    pub together: Option<bool>,
     /// Names in which `{suffix}` stands for the suffix. Absent: where identities are.
     pub bases: Option<Vec<String>>,
     /// Only entries that match it count. Absent: people (inetOrgPerson).
@@ -46,11 +49,15 @@ const RULES: &[(&str, &[&str])] = &[
     ("eduPersonPrincipalName", &["eduPersonPrincipalName"]),
 ];
 
+/// What Sesame's importers know a person by.
+const KEY: [&str; 2] = ["employeeNumber", "employeeType"];
+
 /// A rule bound to the schema.
 #[derive(Clone, Debug)]
 pub struct Unique {
     pub name: SmolStr,
     pub attributes: Vec<AttrId>,
+    together: bool,
     bases: Vec<DnKey>,
     filter: Filter,
 }
@@ -72,14 +79,24 @@ impl Unique {
             // The tree of structures is by code, wherever they stand.
             bases: Some(vec!["{suffix}".to_owned()]),
             filter: Some("(objectClass=supannEntite)".to_owned()),
+            together: None,
         });
-        let mut rules: Vec<UniqueDef> = own.chain(code).collect();
+        let known_key = KEY.iter().all(|name| schema.attr_id(name).is_some());
+        let key = known_key.then(|| UniqueDef {
+            name: SmolStr::new_static("employeeNumber"),
+            enabled: true,
+            attributes: Some(KEY.iter().map(|name| SmolStr::new_static(name)).collect()),
+            together: Some(true),
+            ..UniqueDef::default()
+        });
+        let mut rules: Vec<UniqueDef> = own.chain(code).chain(key).collect();
         for def in defs {
             match rules.iter_mut().find(|rule| rule.name == def.name) {
                 None => rules.push(def.clone()),
                 Some(rule) => {
                     rule.enabled = def.enabled;
                     rule.attributes = def.attributes.clone().or(rule.attributes.take());
+                    rule.together = def.together.or(rule.together);
                     rule.bases = def.bases.clone().or(rule.bases.take());
                     rule.filter = def.filter.clone().or(rule.filter.take());
                 }
@@ -103,6 +120,9 @@ impl Unique {
         if !self.in_area(key) || !self.filter.matches(&Plain(&node.entry), schema) {
             return Ok(());
         }
+        if self.together {
+            return self.check_together(context, node, before);
+        }
         for attr in &self.attributes {
             if before.is_some_and(|entry| entry.values(*attr).eq(node.entry.values(*attr))) {
                 continue;
@@ -121,19 +141,54 @@ impl Unique {
         Ok(())
     }
 
+    fn check_together(&self, context: &Context<'_>, node: &Node, before: Option<&Entry>) -> Result<(), Error> {
+        let snapshot = context.base;
+        let schema = &snapshot.schema;
+        let Some(first) = self.attributes.first() else { return Ok(()) };
+        let same = |attr: &AttrId, one: &Entry, other: &Entry| {
+            let held: HashSet<_> = one.values(*attr).map(|v| schema.identity(*attr, v)).collect();
+            other.values(*attr).any(|v| held.contains(&schema.identity(*attr, v)))
+        };
+        let share = |one: &Entry, other: &Entry| self.attributes.iter().all(|attr| same(attr, one, other));
+        if before.is_some_and(|old| self.attributes.iter().all(|attr| old.values(*attr).eq(node.entry.values(*attr)))) {
+            return Ok(());
+        }
+        for value in node.entry.values(*first) {
+            let mut holders = self.holders(snapshot, std::slice::from_ref(first), value, node.id);
+            let is_new = |holder: &&Node| {
+                share(&node.entry, &holder.entry) && !before.is_some_and(|old| share(old, &holder.entry))
+            };
+            if let Some(holder) = holders.find(is_new) {
+                return Err(self.refusal(context, *first, holder));
+            }
+        }
+        Ok(())
+    }
+
     fn holder<'s>(&self, snapshot: &'s Snapshot, value: &[u8], own: EntryId) -> Option<&'s Node> {
+        self.holders(snapshot, &self.attributes, value, own).next()
+    }
+
+    /// Other entries under the rule that hold a value in one of some attributes.
+    fn holders<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        attributes: &[AttrId],
+        value: &[u8],
+        own: EntryId,
+    ) -> impl Iterator<Item = &'s Node> {
         let mut holders = Vec::new();
-        for attr in &self.attributes {
+        for attr in attributes {
             if let Some(key) = snapshot.schema.normalize(*attr, value) {
                 snapshot.index.equal(*attr, &key, &mut holders);
             }
         }
-        let others = holders.into_iter().filter(|id| *id != own).filter_map(|id| snapshot.node(id));
-        let mut bound = others.filter(|node| {
+        let others = holders.into_iter().filter(move |id| *id != own).filter_map(|id| snapshot.node(id));
+        let bound = others.filter(|node| {
             self.in_area(&snapshot.dn_key_of(node))
                 && self.filter.matches(&View::unrestricted(snapshot, node), &snapshot.schema)
         });
-        bound.next().map(AsRef::as_ref)
+        bound.map(AsRef::as_ref)
     }
 
     /// Who holds the value is told only to those who could find it by a search.
@@ -195,6 +250,7 @@ fn bind(def: &UniqueDef, identities: &[DnKey], suffix: &str, schema: &Schema) ->
     Ok(Unique {
         name: def.name.clone(),
         attributes: attributes.iter().map(attribute).collect::<Result<_, _>>()?,
+        together: def.together.unwrap_or(false),
         bases: match &def.bases {
             Some(bases) => bases.iter().map(base).collect::<Result<_, _>>()?,
             None => identities.to_vec(),

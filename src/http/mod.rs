@@ -33,7 +33,7 @@ use problem::Problem;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::sync::CancellationToken;
 
 /// What the routes need to know. Functions stand for modules of the same floor.
@@ -48,6 +48,8 @@ pub struct Options {
     pub sources: Arc<dyn Fn() -> Result<Sources, LoadError> + Send + Sync>,
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub reload_lifecycle: Reload,
+    /// Held by who gives a number that the next one must not get, too.
+    pub numbering: Mutex<()>,
     pub target_status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
 

@@ -21,13 +21,11 @@ pub struct Problem {
     pub message: String,
     /// By class, then by attribute.
     pub validations: Map<String, Value>,
-    /// It was worked out from what others have changed since: another attempt may do.
-    pub is_stale: bool,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Problem { status, message: message.into(), validations: Map::new(), is_stale: false }
+        Problem { status, message: message.into(), validations: Map::new() }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -75,8 +73,7 @@ impl From<Error> for Problem {
             },
             _ => error.to_string(),
         };
-        let is_stale = matches!(error, Error::Stale);
-        Problem { is_stale, ..Problem::new(status(&error), message).because(validations) }
+        Problem::new(status(&error), message).because(validations)
     }
 }
 

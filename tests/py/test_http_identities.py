@@ -1,6 +1,7 @@
 """State, lifecycle, activation, lists, deletes, duplicates and fusion over HTTP."""
 
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -233,3 +234,10 @@ def test_the_later_contract(later):
     typed = post(identity("later6", classes={"supannPerson": {"supannRefId": "{X}1", "supannCivilite": "Mme"}})).gives(201)
     assert typed.data["additionalFields"]["attributes"]["supannPerson"]["supannRefId"] == ["{X}1"]
     post(identity("later7", classes={"supannPerson": {f"k{n}": "" for n in range(501)}})).gives(400)
+
+
+def test_local_numbers_given_at_once(later):
+    make = lambda n: Call(later, "POST", IDENTITIES, identity(f"at-once{n}")).gives(201)
+    with ThreadPoolExecutor(8) as pool:
+        numbers = [call.data["inetOrgPerson"]["employeeNumber"][0] for call in pool.map(make, range(16))]
+    assert len(set(numbers)) == 16, numbers

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -144,6 +145,25 @@ def test_a_secondary_number(server):
     check_golden("upsert-secondary", [secondary])
 
 
+def at_once(calls):
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(lambda call: call(), calls))
+
+
+def test_one_record_sent_by_many_at_once_is_one_identity(server, uid):
+    for n in range(4):
+        body, filters = record(f"{uid}-{n}")
+        sent = [lambda: upsert(server, body, **filters)] * 8
+        assert sorted(call.status for call in at_once(sent)) == [201] + [304] * 7
+    # So it is for those who call the same person by another name.
+    others = [record(f"{uid}-new{m}", employeeNumber=[f"{uid}-new"])[0] for m in range(8)]
+    filters = {"employeeNumber": f"{uid}-new", "employeeType": "TAIGA"}
+    statuses = [call.status for call in at_once([lambda b=b: upsert(server, b, **filters) for b in others])]
+    assert statuses.count(201) == 1 and set(statuses) <= {200, 201, 409}, statuses
+    assert upsert(server, others[0], **filters).status in (200, 304)
+    Call(server, "POST", IDENTITIES, identity(f"{uid}-x", employeeNumber=[f"{uid}-new"], employeeType="taiga")).gives(409)
+
+
 MADE = {"supannRessourceEtat": "{COMPTE}A:SupannActif"}
 
 
@@ -187,7 +207,7 @@ CLASSES = [
 @pytest.mark.parametrize("classes", range(len(CLASSES)))
 def test_fingerprints(server, person, classes):
     name = f"print{person}{classes}"
-    body = identity(name, None, CLASSES[classes], **{"employeeType": "T", "employeeNumber": [name], **BODIES[person]})
+    body = identity(name, None, CLASSES[classes], **{"employeeType": name, "employeeNumber": [name], **BODIES[person]})
     filters = {"uid": name}
     new = upsert(server, body, **filters)
     assert new.status in (201, 202), new

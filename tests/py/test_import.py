@@ -177,11 +177,11 @@ def test_refused_rows_can_be_mended_and_imported(place, tmp_path):
 
 def test_an_ambiguous_match_is_refused_with_both_names(place, tmp_path):
     file = tmp_path / "two.ldif"
-    file.write_text(person("two1", employeeNumber="77", employeeType="x") + "\n"
-                    + person("two2", employeeNumber="77", employeeType="x"))
+    file.write_text(person("two1", employeeNumber="77", title="x") + "\n"
+                    + person("two2", employeeNumber="77", title="x"))
     assert counts(place.run(file)) == tally(created=2)
-    file.write_text(person("two3", employeeNumber="77", employeeType="x", description="new"))
-    result = place.run(file, "--mode=upsert", "--match=employeeNumber,employeeType")
+    file.write_text(person("two3", employeeNumber="77", title="x", description="new"))
+    result = place.run(file, "--mode=upsert", "--match=employeeNumber,title")
     assert counts(result) == tally(refused=1)
     reason = (tmp_path / "two.rej.ldif").read_text().splitlines()[0]
     assert f"uid=two1,{PEOPLE}" in reason and f"uid=two2,{PEOPLE}" in reason

@@ -51,6 +51,20 @@ def test_a_login_may_be_no_alias_of_another(server, held):
     server.add(person(f"alias{held}")).refused(19, "uid (unique, rule 'uid')")
 
 
+def test_number_and_type_together(server, uid):
+    dn = lambda n: f"uid={uid}{n},{PEOPLE}"
+    server.add(person(f"{uid}1", employeeNumber=uid, employeeType=["staff", "student"])).ok()
+    held = ("employeeNumber (unique, rule 'employeeNumber')", f"{dn(1)} holds")
+    server.add(person(f"{uid}2", employeeNumber=uid.upper(), employeeType="STUDENT")).refused(19, *held)
+    server.add(person(f"{uid}2", employeeNumber=uid, employeeType="guest")).ok()
+    server.add(person(f"{uid}3", employeeNumber=uid)).ok()
+    for n in (2, 3):
+        server.modify(f"dn: {dn(n)}\nchangetype: modify\nadd: employeeType\nemployeeType: staff\n").refused(19, *held)
+    server.modify(f"dn: {dn(2)}\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: {uid}x\n"
+                  "-\nadd: employeeType\nemployeeType: staff\n").ok()
+    server.modify(f"dn: {dn(2)}\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: {uid}\n").refused(19, *held)
+
+
 def test_rename(server, held):
     server.add(person(f"x{held}")).ok()
     with pytest.raises(ldap.CONSTRAINT_VIOLATION):

@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Id},
     },
-    answer, live, settled, shown,
+    answer, live, shown,
 };
 use crate::{
     directory::{Error, Node, Op, Snapshot, Terms, Update},
@@ -41,7 +41,7 @@ pub async fn state(
         let update = options.moved(&snapshot, &node, Event::Patched(to), sent)?;
         options.apply(vec![update], id).await
     };
-    let document = settled(moved).await?;
+    let document = options.settled(moved).await?;
     Ok(answer(StatusCode::OK, "the state is changed", document))
 }
 
@@ -51,7 +51,7 @@ pub async fn states(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sen
     let to = wanted_state(&sent, &["state", "targetState"])?;
     why(&sent)?;
     let event = if to == State::ToSync { Event::Released } else { Event::Asked(to) };
-    settled(|| options.move_all(&ids, event, &sent)).await?;
+    options.settled(|| options.move_all(&ids, event, &sent)).await?;
     let snapshot = options.directory.read();
     let documents = ids.iter().filter_map(|id| snapshot.by_uuid(*id)).map(|node| shown(&snapshot, node)).collect();
     Ok(answer(StatusCode::OK, "the states are changed", Value::Array(documents)))
@@ -65,7 +65,7 @@ pub async fn lifecycle(
 ) -> Result<Response, Problem> {
     let letter = sent.get("lifecycle").and_then(Value::as_str);
     let letter = letter.ok_or_else(|| Problem::bad_request("lifecycle: expected one letter"))?;
-    let document = settled(|| options.set_axis(id, "vestibuleLifecycle", letter, &sent)).await?;
+    let document = options.settled(|| options.set_axis(id, "vestibuleLifecycle", letter, &sent)).await?;
     Ok(answer(StatusCode::OK, "the lifecycle is changed", document))
 }
 
@@ -78,7 +78,7 @@ pub async fn activation(
     let given = ["status", "active"].into_iter().find_map(|name| sent.get(name)).and_then(Value::as_bool);
     let active = given.ok_or_else(|| Problem::bad_request("status: expected true or false"))?;
     let status = if active { ACTIVE } else { INACTIVE }.to_string();
-    let document = settled(|| options.set_axis(id, DATA_STATUS, &status, &sent)).await?;
+    let document = options.settled(|| options.set_axis(id, DATA_STATUS, &status, &sent)).await?;
     let message = if active { "the identity is activated" } else { "the identity is deactivated" };
     Ok(answer(StatusCode::OK, message, document))
 }

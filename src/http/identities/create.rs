@@ -16,11 +16,13 @@ use crate::{
 use axum::{extract::State as Shared, http::StatusCode, response::Response};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::MutexGuard;
 
 pub async fn create(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
+    let mut sent = Value::Object(sent);
+    let _turn = options.turn(first_text(&sent, "employeeNumber").is_some()).await;
     let snapshot = options.directory.read();
     let schema = &snapshot.schema;
-    let mut sent = Value::Object(sent);
     if options.sesame.contract == Contract::Later {
         later::complete(&mut sent, &snapshot);
     }
@@ -76,6 +78,14 @@ fn in_use(problem: Problem, contract: Contract) -> Problem {
 }
 
 impl Options {
+    /// Waits until nobody else is giving numbers, where one may have to be given.
+    pub(super) async fn turn(&self, is_numbered: bool) -> Option<MutexGuard<'_, ()>> {
+        match self.sesame.contract {
+            Contract::Later if !is_numbered => Some(self.numbering.lock().await),
+            _ => None,
+        }
+    }
+
     /// The terms on which a document is written, valid or not.
     pub(super) fn terms(&self, body: &Body, sent: &Value) -> Terms {
         let empty = serde_json::Map::new();

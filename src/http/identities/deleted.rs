@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Id},
     },
-    answer, live, settled, shown,
+    answer, live, shown,
 };
 use crate::{
     directory::{Error, Op, Terms},
@@ -74,7 +74,7 @@ impl Options {
             }
             self.submit_some(updates).await
         };
-        settled(bury).await?;
+        self.settled(bury).await?;
         Ok(self.shown_by_id(ids))
     }
 

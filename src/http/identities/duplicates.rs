@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Parameters},
     },
-    live, settled, shown,
+    live, shown,
 };
 use crate::{
     directory::{Error, Node, Op, Snapshot, Terms, Update},
@@ -137,7 +137,7 @@ impl Options {
             self.directory.submit_all(updates).await?;
             Ok(())
         };
-        settled(mark_both).await?;
+        self.settled(mark_both).await?;
         let snapshot = self.directory.read();
         let documents: Vec<Value> =
             ids.iter().filter_map(|id| snapshot.by_uuid(*id)).map(|node| shown(&snapshot, node)).collect();

@@ -4,7 +4,7 @@ use super::{
     super::{Options, problem::Problem, sent},
     answer,
     create::first_text,
-    live, settled, shown,
+    live, shown,
 };
 use crate::{
     directory::{Node, Snapshot, Terms, Update},
@@ -29,14 +29,14 @@ const ABSORBED: &str = "F";
 /// `POST fusion {id1, id2}`: the first survives.
 pub async fn fuse(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
     let (one, other) = pair(&sent)?;
-    settled(|| options.fuse(one, other)).await?;
+    options.settled(|| options.fuse(one, other)).await?;
     Ok(both(&options, one, other, "the identities are one"))
 }
 
 /// `POST unfusion {id1, id2}`.
 pub async fn unfuse(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
     let (one, other) = pair(&sent)?;
-    settled(|| options.unfuse(one, other)).await?;
+    options.settled(|| options.unfuse(one, other)).await?;
     Ok(both(&options, one, other, "the identities are two again"))
 }
 

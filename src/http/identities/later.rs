@@ -81,8 +81,11 @@ fn next_number(snapshot: &Snapshot) -> u64 {
     let (Some(kind), Some(number)) = (schema.attr_id("employeeType"), schema.attr_id("employeeNumber")) else {
         return 1;
     };
-    let local = snapshot.walk().chain(snapshot.deleted()).filter(|node| node.entry.text(kind) == Some(LOCAL));
-    local.filter_map(|node| node.entry.text(number)?.parse::<u64>().ok()).max().unwrap_or(0) + 1
+    let local = snapshot
+        .walk()
+        .chain(snapshot.deleted())
+        .filter(|node| node.entry.text(kind).is_some_and(|held| held.eq_ignore_ascii_case(LOCAL)));
+    local.filter_map(|node| node.entry.text(number)?.parse::<u64>().ok()).max().unwrap_or(0).saturating_add(1)
 }
 
 /// Brings values to the type of the rules as far as that is possible.

@@ -85,6 +85,19 @@ impl Options {
         Update { identity: self.actor.clone(), op, terms }
     }
 
+    /// Works a request out again when somebody else was faster, a few times: a conflict with what came
+    /// only after the look at the directory may be none at a second look.
+    async fn settled<T, A: Future<Output = Result<T, Problem>>>(&self, attempt: impl Fn() -> A) -> Result<T, Problem> {
+        for _ in 1..HTTP_ATTEMPTS {
+            let head = self.directory.read().head;
+            match attempt().await {
+                Err(problem) if problem.status == StatusCode::CONFLICT && self.directory.read().head != head => {}
+                done => return done,
+            }
+        }
+        attempt().await
+    }
+
     /// Applies all of the updates or none, and shows one identity as it stands then.
     async fn apply(&self, updates: Vec<Update>, uuid: Uuid) -> Result<Value, Problem> {
         self.directory.submit_all(updates).await?;
@@ -93,17 +106,6 @@ impl Options {
         let node = snapshot.by_uuid(uuid).or_else(|| snapshot.deleted_by_uuid(uuid)).ok_or_else(Problem::not_found)?;
         Ok(shown(&snapshot, node))
     }
-}
-
-/// Works a request out again when somebody else was faster, a few times.
-async fn settled<T, A: Future<Output = Result<T, Problem>>>(attempt: impl Fn() -> A) -> Result<T, Problem> {
-    for _ in 1..HTTP_ATTEMPTS {
-        match attempt().await {
-            Err(problem) if problem.is_stale => {}
-            done => return done,
-        }
-    }
-    attempt().await
 }
 
 /// A member that is an object.

@@ -10,7 +10,7 @@ use super::{
     answer,
     create::is_incomplete,
     faults::Faults,
-    later, live, settled,
+    later, live,
 };
 use crate::{
     directory::{Error, Node, OnFault, Op, Snapshot, Terms, Update},
@@ -31,7 +31,7 @@ pub async fn update(
     if !sent.contains_key(PERSON) || !sent.contains_key(ADDITIONAL) {
         return Err(Problem::bad_request("a full update has the whole of inetOrgPerson and additionalFields"));
     }
-    settled(|| options.rewrite(id, &sent)).await
+    options.settled(|| options.rewrite(id, &sent)).await
 }
 
 fn written(document: Value) -> Response {

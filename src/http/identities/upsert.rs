@@ -14,7 +14,7 @@ use super::{
     fusion::{add_values, union},
     later,
     query::{self, Wanted},
-    settled, shown,
+    shown,
 };
 use crate::{
     directory::{Error, Node, OnFault, Op, Snapshot, Terms, Update},
@@ -54,12 +54,13 @@ pub async fn upsert(
         insert: parameters.flag("upsert", true)? && !parameters.flag("errorOnNotFound", false)?,
         parameters: &parameters,
     };
-    settled(|| request.attempt()).await
+    options.settled(|| request.attempt()).await
 }
 
 impl Request<'_> {
     async fn attempt(&self) -> Result<Response, Problem> {
         let options = self.options;
+        let _turn = options.turn(self.number().is_some()).await;
         let snapshot = options.directory.read();
         let wanted = query::wanted(&self.parameters.0, &snapshot.schema)?;
         if wanted.is_empty {
@@ -88,18 +89,8 @@ impl Request<'_> {
             let update = self.options.update(op, self.terms(&body, &merged, complete));
             match self.options.directory.submit_update(update).await {
                 Ok(outcome) => return self.written(outcome.uuid, StatusCode::CREATED),
-                Err(error) => make_room(&mut body, error).map_err(|problem| self.or_raced(problem, snapshot))?,
+                Err(error) => make_room(&mut body, error)?,
             }
-        }
-    }
-
-    /// A conflict with what was not there when the identity was looked for may be with itself: somebody
-    /// else sends the same record.
-    fn or_raced(&self, problem: Problem, snapshot: &Snapshot) -> Problem {
-        let is_conflict = problem.status == StatusCode::CONFLICT;
-        Problem {
-            is_stale: problem.is_stale || is_conflict && self.options.directory.read().head != snapshot.head,
-            ..problem
         }
     }
 
@@ -187,11 +178,15 @@ impl Request<'_> {
     }
 }
 
-/// An address or the like that another identity has is held back, and the identity with it. Its name
-/// cannot be.
+/// What an identity is known by.
+const KEYS: [&str; 3] = ["uid", "employeeNumber", "employeeType"];
+
+/// An address or the like that another identity has is held back, and the identity with it. What it is
+/// known by cannot be.
 fn make_room(body: &mut Body, error: Error) -> Result<(), Problem> {
+    let is_key = |attr: &str| KEYS.iter().any(|key| key.eq_ignore_ascii_case(attr));
     match &error {
-        Error::NotUnique { attr, .. } if !attr.eq_ignore_ascii_case("uid") && body.first(attr).is_some() => {
+        Error::NotUnique { attr, .. } if !is_key(attr) && body.first(attr).is_some() => {
             body.hold_back(&attr.clone());
             Ok(())
         }
