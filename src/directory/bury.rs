@@ -108,6 +108,15 @@ pub(super) fn purge(context: &Context<'_>, uuid: Uuid) -> Result<Plan, Error> {
     Ok(Plan { effect: Effect::Forget { uuid }, outcome: Outcome::changed(uuid, None) })
 }
 
+/// What the client asserts of a deleted identity (RFC 4528).
+pub(super) fn look_before(context: &Context<'_>, uuid: Uuid) -> Result<(), Error> {
+    let (tomb, _) = buried(context, uuid)?;
+    match &context.terms.assertion {
+        Some(filter) if !filter.matches(&Plain(&tomb.entry), &context.base.schema) => Err(Error::AssertionFailed),
+        _ => Ok(()),
+    }
+}
+
 /// An import has seen the identity; only the time of that is kept.
 pub(super) fn touch(context: &Context<'_>, uuid: Uuid) -> Result<Plan, Error> {
     let base = context.base;

@@ -129,6 +129,9 @@ impl<'a> Work<'a> {
     /// The entry as it is before the change, if the client wants to see it or asserts something
     /// of it. Whoever may not see it gets the same answer as for one that is not there.
     fn look_before(&self, identity: &Identity, op: &Op, terms: &Terms) -> Result<Option<Sight>, Error> {
+        if let Op::Undelete { uuid } | Op::Purge { uuid } = op {
+            bury::look_before(&self.context(identity, terms), *uuid)?;
+        }
         let (Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. }) = op else { return Ok(None) };
         if terms.assertion.is_none() && !terms.sights.before && terms.as_of.is_none() {
             return Ok(None);

@@ -2,7 +2,7 @@
 //! object's row. Sends nothing.
 
 use super::{
-    links::Links,
+    links::{LinkRow, Links},
     mapping::{self, Lacking, Rules},
     queue::Cause,
     scope::Scopes,
@@ -105,6 +105,24 @@ pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
     }
 }
 
+/// What waits for a human is not sent; but an account that is closed meanwhile is closed at a target
+/// that has it, and all else there stays as it was sent last.
+fn waiting(context: &Context<'_>, node: &Node, resource: Resource, row: Option<&LinkRow>) -> Planned {
+    let mut planned = Planned::new(resource, Some(node), Work::Leave);
+    let closed = node.entry.operational.axes.as_ref().is_some_and(|axes| context.snapshot.career.is_closed(axes));
+    let held = row.filter(|row| closed && resource == Resource::User && row.active != Some(false));
+    if let Some(row) = held
+        && let (Some(id), Some(sent)) = (&row.remote_id, row.sent.as_deref())
+    {
+        let before = read_document(sent);
+        let mut after = before.clone();
+        after.insert("active".into(), serde_json::Value::Bool(false));
+        planned.checksum = crc32fast::hash(canonical(&after).as_bytes());
+        planned.work = Work::Update { id: id.clone(), before: Some(before), after };
+    }
+    planned
+}
+
 /// Whoever was absorbed by another identity goes from the targets as if deleted (Sesame: fusion).
 fn is_absorbed(node: &Node) -> bool {
     node.entry.operational.facts.as_ref().is_some_and(|facts| facts.fused_into.is_some())
@@ -113,7 +131,7 @@ fn is_absorbed(node: &Node) -> bool {
 fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource, cause: Cause) -> Planned {
     let row = context.links.get(object);
     let active = match node.entry.operational.axes.as_ref().map(|axes| context.snapshot.career.export(axes)) {
-        Some(Export::Wait) => return Planned::new(resource, Some(node), Work::Leave),
+        Some(Export::Wait) => return waiting(context, node, resource, row),
         None | Some(Export::Active) => Some(true),
         Some(Export::Inactive) => Some(false),
         Some(Export::KeepActive) => row.and_then(|r| r.active),

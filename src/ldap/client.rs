@@ -229,6 +229,7 @@ impl Client {
     pub async fn search_all(
         &mut self,
         base: &str,
+        further: &[&str],
         mut each: impl FnMut(&str, &[(String, Vec<Vec<u8>>)]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.post(LdapOp::SearchRequest(LdapSearchRequest {
@@ -239,7 +240,7 @@ impl Client {
             timelimit: 0,
             typesonly: false,
             filter: LdapFilter::Present("objectClass".to_owned()),
-            attrs: Vec::new(),
+            attrs: std::iter::once(&"*").chain(further).map(ToString::to_string).collect(),
         }))
         .await?;
         loop {

@@ -7,6 +7,7 @@ use crate::{
     directory::{Error, Node, Op, Snapshot},
     dn::{Dn, DnKey},
     entry::{Entry, ModKind},
+    lifecycle::parse_axis,
     schema::Schema,
 };
 use smol_str::SmolStr;
@@ -63,13 +64,15 @@ pub fn redirect(snapshot: &Snapshot, op: Op) -> Result<Op, Error> {
 
 fn is_undelete(changes: &[(ModKind, SmolStr, Vec<Vec<u8>>)], schema: &Schema) -> bool {
     let known = &schema.known;
+    let is_reason = |value: &Vec<u8>| parse_axis::reason(value).is_ok();
     let asks = |(kind, name, values): &(ModKind, SmolStr, Vec<Vec<u8>>)| {
         schema.attr_id(name) == Some(known.deleted)
             && *kind == ModKind::Replace
             && values.iter().any(|v| v.as_slice() == b"FALSE")
     };
-    let fits =
-        |change: &(ModKind, SmolStr, Vec<Vec<u8>>)| asks(change) || schema.attr_id(&change.1) == Some(known.reason);
+    let fits = |change: &(ModKind, SmolStr, Vec<Vec<u8>>)| {
+        asks(change) || (schema.attr_id(&change.1) == Some(known.reason) && change.2.iter().all(is_reason))
+    };
     changes.iter().any(asks) && changes.iter().all(fits)
 }
 

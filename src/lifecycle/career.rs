@@ -116,6 +116,12 @@ impl Career {
         }
     }
 
+    /// Whether the account is to be closed at the targets that have it, whatever its state: nobody
+    /// should wait for a release to lock somebody out.
+    pub fn is_closed(&self, axes: &Axes) -> bool {
+        self.resources.export(axes) == Some(Export::Inactive)
+    }
+
     pub fn export(&self, axes: &Axes) -> Export {
         match state(axes) {
             State::ToSync | State::Processing | State::Synced | State::OnError => {

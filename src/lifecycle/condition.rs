@@ -5,7 +5,7 @@ use super::template;
 use crate::{
     clock::Timestamp,
     entry::Entry,
-    filter::{self, Filter, Plain, query::Query},
+    filter::{self, Ast, Filter, Plain, query::Query},
     schema::Schema,
 };
 use serde_json::{Map, Value};
@@ -80,8 +80,28 @@ fn documents(rules: Value) -> Result<Documents, (String, String)> {
     Ok(Documents::Templated(rules))
 }
 
+/// The attribute types that a filter speaks of.
+fn named<'a>(ast: &'a Ast, names: &mut Vec<&'a str>) {
+    match ast {
+        Ast::And(parts) | Ast::Or(parts) => parts.iter().for_each(|part| named(part, names)),
+        Ast::Not(part) => named(part, names),
+        Ast::Present(attr)
+        | Ast::Equal(attr, _)
+        | Ast::GreaterOrEqual(attr, _)
+        | Ast::LessOrEqual(attr, _)
+        | Ast::Approx(attr, _)
+        | Ast::Substring { attr, .. } => names.push(attr),
+        Ast::Extensible { attr, .. } => names.extend(attr.as_deref()),
+    }
+}
+
 fn ldap(text: &str, schema: &Schema) -> Result<Filter, String> {
     let ast = filter::parse(text).map_err(|e| e.to_string())?;
+    let mut names = Vec::new();
+    named(&ast, &mut names);
+    if let Some(name) = names.iter().find(|name| schema.attr_id(name).is_some_and(|id| schema.is_kept_by_server(id))) {
+        return Err(format!("{name} is kept by the server and not seen here; ask for it in a filter document (rules)"));
+    }
     let bound = Filter::bind(&ast, schema);
     if has_undefined(&bound) {
         return Err("names an attribute or a matching rule that the schema does not know, or a value that the attribute cannot have".to_owned());

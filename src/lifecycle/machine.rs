@@ -80,7 +80,8 @@ pub struct Refused {
 pub fn next(from: Option<State>, event: Event) -> Result<State, Refused> {
     use State::*;
     match (from, event) {
-        (None, Event::Asked(to @ (ToValidate | ToSync))) => Ok(to),
+        // Frozen from the beginning is what comes over from another directory.
+        (None, Event::Asked(to @ (ToValidate | ToSync | DontSync))) => Ok(to),
         // TO_CREATE is what a client sends; it is kept only by an identity that came back.
         (None, Event::Asked(to) | Event::Patched(to)) => Err(Refused { from: ToCreate, to }),
         (Some(from), Event::Asked(to)) => asked(from, to),
@@ -138,7 +139,7 @@ pub fn allowed(from: State) -> impl Iterator<Item = State> {
 fn allowed_text(from: State) -> String {
     let to: Vec<String> = match from {
         // Said of one that is not there yet: TO_CREATE is what its client sends.
-        State::ToCreate => vec![State::ToValidate.to_string(), State::ToSync.to_string()],
+        State::ToCreate => [State::DontSync, State::ToValidate, State::ToSync].map(|to| to.to_string()).to_vec(),
         from => allowed(from).map(|to| to.to_string()).collect(),
     };
     if to.is_empty() { "none".to_owned() } else { to.join(", ") }

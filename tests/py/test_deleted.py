@@ -278,3 +278,46 @@ def test_others_do_not_read_what_is_noted_of_a_person(server, uid):
     own = server.tool("ldapsearch", "-LLL", "-b", dn, "-s", "base", "(objectClass=*)", "+",
                       who=dn, password="a long pass phrase").ok().entry
     assert "vestibuleState" in own and "vestibuleHistory" not in own
+
+
+def test_an_assertion_holds_below_deleted_as_well(server, uid):
+    dn = f"uid={uid},{PEOPLE}"
+    server.add(person(uid)).ok()
+    uuid = uuid_of(server, dn)
+    delete(server, dn).ok()
+    grave = f"entryUUID={uuid},{DELETED}"
+    server.tool("ldapdelete", "-e", "!assert=(uid=nobody)", grave).refused(122)
+    wish = f"dn: {grave}\nchangetype: modify\nreplace: vestibuleDeleted\nvestibuleDeleted: FALSE\n"
+    server.tool("ldapmodify", "-e", "!assert=(uid=nobody)", stdin=wish).refused(122)
+    long = "x" * 300
+    change(server, grave, "replace: vestibuleDeleted", "vestibuleDeleted: FALSE", "-",
+           "replace: vestibuleReason", f"vestibuleReason: {long}").refused(53)
+    server.tool("ldapdelete", "-e", f"!assert=(uid={uid})", grave).ok()
+    server.search(base=grave, scope="base").refused(32)
+
+
+def test_an_export_leaves_closed_accounts_closed(new_server):
+    old = new_server("old").start()
+    closed, waiting = f"uid=closed,{PEOPLE}", f"uid=waiting,{PEOPLE}"
+    old.add(person("closed", userPassword="a long pass phrase")).ok()
+    old.add(person("waiting", vestibuleState="1")).ok()
+    change(old, closed, "replace: vestibuleDataStatus", "vestibuleDataStatus: -3").ok()
+    old.stop()
+    for over in ("store", "ldap"):
+        output = old.folder / f"{over}.ldif"
+        if over == "ldap":
+            old.start()
+            done = old.command("export", "--output", str(output), "--server", old.uri())
+        else:
+            done = old.command("export", "--with-passwords", "--output", str(output))
+        assert done.returncode == 0, done.stderr
+        lines = [line for line in output.read_text().splitlines() if line.startswith("vestibule")]
+        assert "vestibuleDataStatus: -3" in lines and "vestibuleState: 1" in lines, (over, lines)
+        assert "vestibuleState: 2" not in lines and "vestibuleLifecycle: O" not in lines, (over, lines)
+    new = new_server("new", flags=["--no-demo"])
+    done = new.command("import", str(old.folder / "store.ldif"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    new.start()
+    assert operational(new, closed)["vestibuleDataStatus"] == [b"-3"]
+    assert operational(new, waiting)["vestibuleState"] == [b"1"]
+    assert new.tool("ldapwhoami", who=closed, password="a long pass phrase").code == 49

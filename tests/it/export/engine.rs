@@ -374,3 +374,24 @@ async fn an_absorbed_identity_goes_from_the_target() {
     world.until("b is synced again", || world.state_of(b) == Some(SYNCED)).await;
     assert_eq!(names(&memory, Resource::User), set(&["a", "b"]));
 }
+
+/// Nobody waits for a release to lock somebody out: only the lock goes to the target.
+#[tokio::test]
+async fn an_account_that_is_closed_while_it_waits_is_closed_at_the_target() {
+    let (memory, targets) = memory();
+    let world = World::new(targets).await;
+    let a = world.add_person("a", "Arc").await;
+    world.until("a is synced", || world.state_of(a) == Some(SYNCED)).await;
+    assert_eq!(user(&memory, "a").get("active"), Some(&json!(true)));
+    world.replace(person("a"), "vestibuleState", &["1"]).await;
+    world.replace(person("a"), "sn", &["Waiting"]).await;
+    world.replace(person("a"), "vestibuleDataStatus", &["-3"]).await;
+    world.until("a is closed", || user(&memory, "a").get("active") == Some(&json!(false))).await;
+    assert_eq!(world.state_of(a), Some(1));
+    assert!(!format!("{:?}", user(&memory, "a")).contains("Waiting"), "what waits is not sent");
+    world.settled().await;
+    memory.take_requests();
+    world.replace(person("a"), "title", &["Doctor"]).await;
+    world.settled().await;
+    assert_eq!(memory.take_requests(), Vec::<String>::new(), "it is closed there already");
+}
