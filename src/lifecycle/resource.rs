@@ -186,6 +186,11 @@ impl Resources {
         self.derive.as_ref().is_some_and(|d| d.state == attr || d.state_date == Some(attr))
     }
 
+    /// True for the values that are derived: those of the one resource.
+    pub fn makes_value(&self, attr: AttrId, value: &[u8]) -> bool {
+        self.makes(attr) && self.derive.as_ref().is_some_and(|d| d.is_own(value))
+    }
+
     /// Puts the values of the derived resource into a supannPerson, in the place of what was there
     /// of it; other resources stay as they are. `since` is when the letter last changed.
     pub fn derive(&self, draft: &mut Draft, axes: &Axes, since: Timestamp, schema: &Schema) {
@@ -223,17 +228,18 @@ impl Derive {
         values.filter_map(|v| Timestamp::parse_generalized_time(std::str::from_utf8(v).ok()?)).max()
     }
 
+    fn is_own(&self, value: &[u8]) -> bool {
+        value.get(..self.resource.len()).is_some_and(|head| head.eq_ignore_ascii_case(self.resource.as_bytes()))
+    }
+
     /// Touches nothing if the values are there already.
     fn replace(&self, draft: &mut Draft, attr: AttrId, values: Vec<String>) {
-        let is_own = |value: &[u8]| {
-            value.get(..self.resource.len()).is_some_and(|head| head.eq_ignore_ascii_case(self.resource.as_bytes()))
-        };
         if let Some(held) = draft.get_mut(&AttrDesc::plain(attr)) {
-            let own: Vec<&[u8]> = held.values.iter().map(Vec::as_slice).filter(|v| is_own(v)).collect();
+            let own: Vec<&[u8]> = held.values.iter().map(Vec::as_slice).filter(|v| self.is_own(v)).collect();
             if own.iter().copied().eq(values.iter().map(String::as_bytes)) {
                 return;
             }
-            held.values.retain(|v| !is_own(v));
+            held.values.retain(|v| !self.is_own(v));
         }
         values.iter().for_each(|value| draft.put(attr, value.as_bytes()));
     }

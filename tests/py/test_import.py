@@ -154,12 +154,61 @@ attributes:
 """)
     dry = running.run(table, f"--mapping={mapping}", "--dry-run")
     assert counts(dry) == tally(created=1, refused=1), dry
-    assert "supannEtablissement" in (tmp_path / "t.rej.csv").read_text()
+    assert "# record 1 would be refused: " in dry.stdout and "supannEtablissement" in dry.stdout
+    assert "would be refused" in dry.stderr and not (tmp_path / "t.rej.csv").exists()
     refused = running.run(table, f"--mapping={mapping}")
     assert counts(refused) == tally(created=1, refused=1), refused
+    assert "supannEtablissement" in (tmp_path / "t.rej.csv").read_text()
+    dry = running.run(table, f"--mapping={mapping}", "--hold", "--dry-run")
+    assert dry.returncode == 0 and counts(dry) == tally(held=1, unchanged=1), dry
+    assert (tmp_path / "t.rej.csv").exists(), "a dry run leaves the file of the import before it"
     held = running.run(table, f"--mapping={mapping}", "--hold")
     assert held.returncode == 0 and counts(held) == tally(held=1, unchanged=1), held
     assert running.search("(uid=d1)", "vestibuleState").ok().entry["vestibuleState"] == [b"-2"]
+    assert not (tmp_path / "t.rej.csv").exists(), "nothing was refused"
+
+
+def test_a_dry_run_counts_what_the_import_will(place, tmp_path):
+    file = tmp_path / "in.ldif"
+    change = "changetype: modify\nreplace: description\ndescription: new\n"
+    texts = [
+        person("dry1"), f"dn: uid=dry1,{PEOPLE}\n{change}", person("dry1"), person("amartin"),
+        person("dry2", f"ou=nowhere,{SUFFIX}"), f"dn: ou=new,{PEOPLE}\nobjectClass: organizationalUnit\nou: new\n",
+        person("dry3", f"ou=new,{PEOPLE}"), f"dn: uid=nobody,{PEOPLE}\n{change}",
+        person("dry4", classes=["supannPerson"], supannEtablissement="0123456X"),
+        f"dn: uid=dry1,{PEOPLE}\nchangetype: modrdn\nnewrdn: uid=dry5\ndeleteoldrdn: 1\n",
+        person("dry1"), f"dn: uid=dry5,{PEOPLE}\nchangetype: delete\n",
+    ]
+    file.write_text("\n".join(texts))
+    expected = tally(created=4, updated=2, deleted=1, refused=5)
+    dry = place.run(file, "--dry-run")
+    assert counts(dry) == expected, dry
+    assert counts(place.run(file)) == expected
+    reasons = (tmp_path / "in.rej.ldif").read_text()
+    for text in ["result 68", "result 32", "supannEtablissement"]:
+        assert text in dry.stdout and (place.how == "stopped" or text in reasons), text
+
+
+def test_an_identity_that_an_import_writes_is_seen_by_it(place, tmp_path):
+    file = tmp_path / "in.ldif"
+    file.write_text(person("seen1"))
+
+    def seen():
+        return place.search("(uid=seen1)", "vestibuleLastSync").ok().entry.get("vestibuleLastSync")
+
+    assert counts(place.run(file)) == tally(created=1)
+    first = seen()
+    refused = place.run(file, "--mode=upsert", "--touch")
+    if place.how == "running":
+        # LDAP has no operation that is no change.
+        assert first is None and refused.returncode == 2 and "--touch" in refused.stderr, refused
+        return
+    assert first is not None and counts(refused) == tally(unchanged=1), refused
+    before = place.csn()
+    wait_for(lambda: place.run(file, "--mode=upsert", "--touch").returncode == 0 and seen() > first, "seen again")
+    touched = seen()
+    assert counts(place.run(file, "--mode=upsert")) == tally(unchanged=1)
+    assert seen() == touched and place.csn() == before, "neither is a change"
 
 
 def test_refused_rows_can_be_mended_and_imported(place, tmp_path):
@@ -205,13 +254,29 @@ def test_ldif_by_difference(place, tmp_path):
     assert sorted(entry["description"]) == [b"a", b"b", b"c", b"e"] and "telephoneNumber" not in entry
 
 
-def test_what_the_server_derives_is_no_difference(running, tmp_path):
+def test_what_the_server_derives_is_no_difference(new_server, tmp_path):
+    folder = tmp_path / "lifecycle"
+    shutil.copytree(REPO / "config" / "lifecycle", folder)
+    table = folder / "resource-states.yml"
+    table.write_text(table.read_text().replace("derive: false", "derive: true"))
+    running = Place(new_server(extra=f"lifecycle: {{folder: {folder}}}\n"), "running")
     file = tmp_path / "in.ldif"
-    file.write_text(person("derived", classes=["supannPerson"], vestibuleDataStatus="1"))
+    text = person("derived", classes=["supannPerson"], vestibuleDataStatus="1", supannRessourceEtat="{MAIL}A")
+    file.write_text(text)
     assert counts(running.run(file)) == tally(created=1)
     before = running.csn()
     assert counts(running.run(file, "--mode=upsert", "--absent=delete")) == tally(unchanged=1)
+    # A source that has its own idea of the account is not asked again every night.
+    own = "supannRessourceEtat: {COMPTE}I:SupannInactif\n"
+    file.write_text(text + own)
+    assert counts(running.run(file, "--mode=upsert")) == tally(unchanged=1)
     assert running.csn() == before
+    # Of other resources the source does decide.
+    file.write_text(text.replace("{MAIL}A", "{MAIL}I") + own)
+    assert counts(running.run(file, "--mode=upsert")) == tally(updated=1)
+    values = running.search("(uid=derived)", "supannRessourceEtat").ok().entry["supannRessourceEtat"]
+    assert b"{MAIL}I" in values and b"{MAIL}A" not in values and b"{COMPTE}I:SupannInactif" not in values, values
+    assert counts(running.run(file, "--mode=upsert")) == tally(unchanged=1)
 
 
 def test_an_entry_found_by_its_keys_can_follow_the_name(running, tmp_path):

@@ -357,7 +357,7 @@ def test_import_of_a_file_that_is_not_there(new_server, tmp_path):
 def content(server):
     """All entries, but for what a new store makes anew."""
     own = {"entryUUID", "createTimestamp", "modifyTimestamp", "creatorsName", "modifiersName", "entryCSN", "contextCSN",
-           "vestibuleHistory", "vestibuleLastLifecycleUpdate"}
+           "vestibuleHistory", "vestibuleLastLifecycleUpdate", "vestibuleLastSync"}
     found = server.search("(objectClass=*)", "*", "+").ok().entries
     return sorted((dn, sorted((k, sorted(v)) for k, v in entry.items() if k not in own)) for dn, entry in found)
 

@@ -8,6 +8,7 @@
 mod expression;
 mod mapping;
 mod place;
+mod rehearsal;
 mod rejects;
 mod resume;
 mod run;
@@ -23,6 +24,7 @@ use crate::{
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use mapping::{Absent, MappingFile};
+use rehearsal::Rehearsal;
 use rejects::{Form, Raw, Rejects};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -54,7 +56,9 @@ pub struct Args {
     /// Keep new identities that break class rules as incomplete, in place of refusing them
     #[arg(long)]
     hold: bool,
-    /// Write nothing; print what would be written as LDIF change records
+    /// Write nothing; print what would be written as LDIF change records, and what would be refused as
+    /// comments. Class rules, names and superiors are looked at; of unique values, references and
+    /// rights only the writing itself can tell, so that it may refuse more
     #[arg(long)]
     dry_run: bool,
     /// Where the change records of a dry run go [default: stdout]
@@ -63,6 +67,10 @@ pub struct Args {
     /// Go on where the last import of this file was cut off
     #[arg(long, conflicts_with = "dry_run")]
     resume: bool,
+    /// Note every identity that the file speaks of as seen now (lastSync), not only those that are
+    /// written. Needs a stopped store, since over LDAP lastSync is not written at all
+    #[arg(long, conflicts_with_all = ["dry_run", "server"])]
+    touch: bool,
     /// Where refused records go, each with its reason [default: FILE.rej.ldif, .rej.csv or .rej.tsv]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -129,9 +137,19 @@ pub async fn run(settings: &Settings, args: Args) -> anyhow::Result<()> {
         }
     };
     let place = place::Place::open(settings, &built, &args.server).await?;
-    let terms = wish::Terms { schema: &built.schema, identities: &built.identities.bases, hold: args.hold };
-    let rejects = Rejects::open(rejects, form, log.progress.rejects)?;
-    let mut import = run::Import::new(terms, place, rejects, &mut log, diff);
+    let terms = wish::Terms {
+        schema: &built.schema,
+        identities: &built.identities.bases,
+        hold: args.hold,
+        resources: &built.career.resources,
+        suffix: &settings.file.suffix,
+    };
+    let rejects = match args.dry_run {
+        true => Rejects::new(rejects, form),
+        false => Rejects::open(rejects, form, log.progress.rejects)?,
+    };
+    let mut import = run::Import::new(terms, place, rejects, &mut log, diff.map(Rehearsal::new));
+    import.touch = args.touch;
     import.whole = args.absent == Absent::Delete;
     let ended = import.all(input, &bar).await;
     bar.finish_and_clear();
@@ -141,6 +159,9 @@ pub async fn run(settings: &Settings, args: Args) -> anyhow::Result<()> {
         log.close()?;
     }
     report(&counts, args.json, args.dry_run && args.diff.is_none())?;
+    if counts.refused > 0 && args.dry_run {
+        bail!("{} records would be refused; the differences name them with their reasons", counts.refused);
+    }
     if counts.refused > 0 {
         bail!("{} records were refused; they stand with their reasons in the reject file", counts.refused);
     }

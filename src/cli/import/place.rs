@@ -4,7 +4,7 @@ use super::wish::{Present, record};
 use crate::{
     access::Identity,
     config::{Built, Settings},
-    directory::{self, Directory, Op, Scope, Search, Step, View, Visit, Writer},
+    directory::{self, Directory, Op, Scope, Search, Step, Terms, Update, View, Visit, Writer},
     dn::{Dn, Rdn},
     entry::{
         ModError,
@@ -49,7 +49,7 @@ pub enum Cause {
 }
 
 /// Attributes that a comparison needs: those of users, and the axes.
-const READ: &[&str] = &["*", "vestibuleLifecycle", "vestibuleDataStatus", "vestibuleInitState"];
+const READ: &[&str] = &["*", "vestibuleState", "vestibuleLifecycle", "vestibuleDataStatus", "vestibuleInitState"];
 
 impl Place {
     pub async fn open(
@@ -92,6 +92,22 @@ impl Place {
             }
             Place::Store { directory, .. } => questions.iter().map(|q| found(directory, q)).collect(),
         }
+    }
+
+    /// Notes that the identities of these names were seen now, which is no change of theirs. Only in
+    /// a stopped store: LDAP has no operation for it.
+    pub async fn note_seen(&self, names: impl Iterator<Item = &str>) -> anyhow::Result<()> {
+        let Place::Store { directory, .. } = self else { return Ok(()) };
+        let snapshot = directory.read();
+        let key = |name: &str| Dn::parse(name).ok().map(|dn| snapshot.schema.dn_key(&dn));
+        let nodes = names.filter_map(|name| snapshot.find(&key(name)?));
+        let identities = nodes.filter(|node| node.entry.operational.axes.is_some());
+        let touch = |uuid| Update { identity: Identity::Server, op: Op::Touch { uuid }, terms: Terms::default() };
+        let updates: Vec<Update> = identities.map(|node| touch(node.entry.uuid)).collect();
+        if !updates.is_empty() {
+            directory.submit_all(updates).await.map_err(|refused| refused.error)?;
+        }
+        Ok(())
     }
 
     /// Carries out records that do not depend on each other, in this order.
@@ -211,7 +227,7 @@ fn found(directory: &Arc<Directory>, question: &Question) -> anyhow::Result<Vec<
         }
     }
     let schema = &snapshot.schema;
-    let axes = [schema.known.lifecycle, schema.known.data_status, schema.known.init_state];
+    let axes = [schema.known.state, schema.known.lifecycle, schema.known.data_status, schema.known.init_state];
     let present = |node: Arc<directory::Node>| {
         let slots = node.entry.slots().iter();
         let stored = slots.map(|s| (schema.spell(&s.desc), node.entry.slot_values(s).map(<[u8]>::to_vec).collect()));

@@ -1,5 +1,6 @@
 //! The reject file: refused records in the form that they came in, each with its reason, so that
-//! they can be mended and imported again. Made when the first record is refused.
+//! they can be mended and imported again. Made when the first record is refused; the file of an import
+//! before this one goes, since what it says is settled.
 
 use anyhow::Context;
 use std::{
@@ -33,11 +34,20 @@ pub enum Raw {
 }
 
 impl Rejects {
-    /// Goes on behind the first `length` bytes of a file that is there already.
+    /// Touches no file until a record is refused.
+    pub fn new(path: PathBuf, form: Form) -> Self {
+        Rejects { path, file: None, form }
+    }
+
+    /// Goes on behind the first `length` bytes of a file that is there already; with none, an older
+    /// file is taken away.
     pub fn open(path: PathBuf, form: Form, length: u64) -> anyhow::Result<Self> {
-        let mut rejects = Rejects { path, file: None, form };
+        let mut rejects = Rejects::new(path, form);
+        let named = || rejects.path.display().to_string();
+        if length == 0 && rejects.path.is_file() {
+            std::fs::remove_file(&rejects.path).with_context(named)?;
+        }
         if length > 0 {
-            let named = || rejects.path.display().to_string();
             let mut file = OpenOptions::new().write(true).open(&rejects.path).with_context(named)?;
             file.set_len(length).with_context(named)?;
             file.seek(SeekFrom::End(0)).with_context(named)?;

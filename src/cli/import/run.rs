@@ -4,6 +4,7 @@
 use super::{
     Counts, Input, Item,
     place::{Place, Verdict, bare, is_repeated},
+    rehearsal::Rehearsal,
     rejects::{Raw, Rejects},
     resume::Log,
     wish::{Plan, Present, Terms, Upsert, Wish},
@@ -12,11 +13,10 @@ use crate::{
     entry::ldif::{Record, RecordKind},
     ldap::client::Question,
 };
-use anyhow::Context;
 use indicatif::ProgressBar;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    io::{Read, Write},
+    collections::{HashSet, VecDeque},
+    io::Read,
 };
 
 /// Records under way at one time; the writer commits them in groups.
@@ -27,12 +27,12 @@ pub struct Import<'a> {
     place: Place,
     rejects: Rejects,
     log: &'a mut Log,
-    /// Where the changes of a dry run are written.
-    diff: Option<Box<dyn Write>>,
-    /// Entries as the dry run would have left them, by what records tell them by.
-    imagined: HashMap<String, Present>,
+    /// In place of writing.
+    rehearsal: Option<Rehearsal>,
     /// LDIF records name all attributes of an entry.
     pub whole: bool,
+    /// Identities that are as they should be are noted as seen, too.
+    pub touch: bool,
     /// Records up to this number may have been carried out before the import was cut off.
     doubtful: u64,
 }
@@ -44,6 +44,8 @@ struct Task {
     kind: Kind,
     tokens: Vec<String>,
     number: u64,
+    /// What the entry is called in the end.
+    name: Option<String>,
     held: bool,
     wrote: bool,
     refused: Option<String>,
@@ -63,11 +65,11 @@ impl<'a> Import<'a> {
         place: Place,
         rejects: Rejects,
         log: &'a mut Log,
-        diff: Option<Box<dyn Write>>,
+        rehearsal: Option<Rehearsal>,
     ) -> Self {
         let before = log.progress.records;
         let doubtful = if before > 0 { before + BATCH as u64 } else { 0 };
-        Import { terms, place, rejects, log, diff, imagined: HashMap::new(), whole: false, doubtful }
+        Import { terms, place, rejects, log, rehearsal, whole: false, touch: false, doubtful }
     }
 
     pub async fn all<R: Read>(mut self, mut input: Input<R>, bar: &ProgressBar) -> anyhow::Result<()> {
@@ -86,8 +88,8 @@ impl<'a> Import<'a> {
             bar.set_message(format!("{created} created, {updated} updated, {unchanged} unchanged"));
         }
         self.rejects.sync()?;
-        if let Some(diff) = &mut self.diff {
-            diff.flush().context("the diff")?;
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.close()?;
         }
         self.place.close().await
     }
@@ -105,15 +107,15 @@ impl<'a> Import<'a> {
             let Some(item) = batch.pop_front_if(|_| is_new) else { break };
             tasks.push(self.task(item, found));
         }
-        match self.diff.is_some() {
-            true => self.rehearse(&mut tasks)?,
+        match self.rehearsal.is_some() {
+            true => self.rehearse(&mut tasks).await?,
             false => self.carry_out(&mut tasks).await?,
         }
         for task in tasks {
             self.settle(task)?;
         }
         self.log.progress.rejects = self.rejects.sync()?;
-        if self.diff.is_none() {
+        if self.rehearsal.is_none() {
             self.log.save()?;
         }
         Ok(batch)
@@ -131,7 +133,7 @@ impl<'a> Import<'a> {
                 if !matches!(found.get(at), Some(Ok(None))) {
                     continue;
                 }
-                if let Some(present) = self.diff.is_some().then(|| self.imagined(upsert)).flatten() {
+                if let Some(present) = self.rehearsal.as_ref().and_then(|r| r.imagined(upsert)) {
                     found.get_mut(at).into_iter().for_each(|f| *f = Ok(Some(present.clone())));
                 } else if let Some(question) = question(upsert, round) {
                     asked.push(at);
@@ -146,10 +148,6 @@ impl<'a> Import<'a> {
         Ok(found)
     }
 
-    fn imagined(&self, upsert: &Upsert) -> Option<Present> {
-        upsert.tokens().iter().find_map(|token| self.imagined.get(token)).cloned()
-    }
-
     fn task(&mut self, item: Item, found: Result<Option<Present>, String>) -> Task {
         self.log.progress.records += 1;
         let mut task = Task {
@@ -158,6 +156,7 @@ impl<'a> Import<'a> {
             kind: Kind::Update,
             tokens: Vec::new(),
             number: self.log.progress.records,
+            name: None,
             held: false,
             wrote: false,
             refused: None,
@@ -166,6 +165,7 @@ impl<'a> Import<'a> {
             (Err(reason), _) | (Ok(_), Err(reason)) => Err(reason),
             (Ok(Wish::Change(mut record)), _) => {
                 task.tokens = vec![record.dn.to_lowercase()];
+                task.name = Some(record.dn.clone());
                 if let (RecordKind::Add(attrs), true) = (&mut record.kind, self.terms.hold) {
                     self.terms.hold(&record.dn, attrs);
                 }
@@ -174,13 +174,11 @@ impl<'a> Import<'a> {
             (Ok(Wish::Upsert(mut upsert)), Ok(present)) => {
                 task.tokens = upsert.tokens();
                 if let Some(present) = present.as_ref().filter(|_| self.whole) {
-                    upsert.and_nothing_else(present, self.terms.schema);
+                    upsert.and_nothing_else(present, &self.terms);
                 }
                 let planned = upsert.plan(present.as_ref(), &self.terms);
-                match planned {
-                    Ok(plan) => self.imagine(&task.tokens, present, &plan).map(|()| plan),
-                    refused => refused,
-                }
+                task.name = planned.as_ref().ok().and_then(|plan| name_after(present, plan));
+                planned
             }
         };
         match planned {
@@ -197,26 +195,24 @@ impl<'a> Import<'a> {
         task
     }
 
-    /// In a dry run: checks the entry as it would be, and keeps it for the records that follow.
-    fn imagine(&mut self, tokens: &[String], present: Option<Present>, plan: &Plan) -> Result<(), String> {
-        if self.diff.is_none() || plan.steps.is_empty() {
-            return Ok(());
-        }
-        let name = plan.steps.first().map(|step| step.dn.clone()).unwrap_or_default();
-        let mut after = present.unwrap_or(Present { dn: name, attrs: Vec::new() });
-        plan.steps.iter().for_each(|step| after.follow(step));
-        self.terms.check(&after)?;
-        self.imagined.extend(tokens.iter().map(|token| (token.clone(), after.clone())));
-        Ok(())
-    }
-
-    fn rehearse(&mut self, tasks: &mut [Task]) -> anyhow::Result<()> {
+    async fn rehearse(&mut self, tasks: &mut [Task]) -> anyhow::Result<()> {
+        let there = Rehearsal::look_up(&mut self.place, tasks.iter().flat_map(|task| &task.steps)).await?;
+        let Some(rehearsal) = &mut self.rehearsal else { return Ok(()) };
         for task in tasks {
-            for step in task.steps.drain(..) {
-                if let Some(diff) = &mut self.diff {
-                    diff.write_all(step.to_change().as_bytes()).context("the diff")?;
+            let steps: Vec<Record> = task.steps.drain(..).collect();
+            let played = match task.refused.take() {
+                Some(reason) => Err(reason),
+                None => rehearsal.play(&steps, &task.tokens, &there, &self.terms),
+            };
+            match played {
+                Ok(held) => {
+                    rehearsal.write(&steps)?;
+                    (task.wrote, task.held) = (!steps.is_empty(), held);
                 }
-                task.wrote = true;
+                Err(reason) => {
+                    rehearsal.refuse(task.number, &reason)?;
+                    task.refused = Some(reason);
+                }
             }
         }
         Ok(())
@@ -234,7 +230,8 @@ impl<'a> Import<'a> {
                 }
             }
             if records.is_empty() {
-                return Ok(());
+                let seen = tasks.iter().filter(|t| t.refused.is_none() && (t.wrote || self.touch));
+                return self.place.note_seen(seen.filter_map(|t| t.name.as_deref())).await;
             }
             let verdicts = self.place.carry_out(&records).await?;
             for ((at, record), verdict) in under_way.into_iter().zip(&records).zip(verdicts) {
@@ -275,10 +272,18 @@ impl<'a> Import<'a> {
         };
         *place += 1;
         match task.refused {
-            Some(reason) => self.rejects.add(&task.raw, &reason),
-            None => Ok(()),
+            Some(reason) if self.rehearsal.is_none() => self.rejects.add(&task.raw, &reason),
+            _ => Ok(()),
         }
     }
+}
+
+/// What the entry is called once the plan is carried out.
+fn name_after(present: Option<Present>, plan: &Plan) -> Option<String> {
+    let first = plan.steps.first().map(|step| Present { dn: step.dn.clone(), attrs: Vec::new() });
+    let mut entry = present.or(first)?;
+    plan.steps.iter().for_each(|step| entry.follow(step));
+    Some(entry.dn)
 }
 
 fn upsert(wish: &Wish) -> Option<&Upsert> {

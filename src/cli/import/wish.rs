@@ -8,7 +8,8 @@ use crate::{
         Draft, ModKind,
         ldif::{Record, RecordKind},
     },
-    schema::{Attr, AttrDesc, Schema, Scope},
+    lifecycle::Resources,
+    schema::{Attr, AttrDesc, AttrId, Schema, Scope},
 };
 use smol_str::SmolStr;
 use std::collections::HashSet;
@@ -51,9 +52,6 @@ pub struct Plan {
     pub steps: Vec<Record>,
 }
 
-/// What the server derives from the axes: taken away it would come back at once.
-const DERIVED: &[&str] = &["supannRessourceEtat", "supannRessourceEtatDate"];
-
 type Change = (ModKind, SmolStr, Vec<Vec<u8>>);
 
 /// What the comparison needs to know of the directory.
@@ -63,6 +61,9 @@ pub struct Terms<'a> {
     pub identities: &'a [DnKey],
     /// A new identity that breaks class rules is kept as incomplete.
     pub hold: bool,
+    /// What the server derives from the axes.
+    pub resources: &'a Resources,
+    pub suffix: &'a str,
 }
 
 impl Wish {
@@ -121,10 +122,12 @@ impl Upsert {
     }
 
     /// Attributes that the entry has and the record does not name go, too.
-    pub fn and_nothing_else(&mut self, present: &Present, schema: &Schema) {
+    pub fn and_nothing_else(&mut self, present: &Present, terms: &Terms<'_>) {
+        let schema = terms.schema;
+        // What is derived would come back at once.
+        let by_server = |id| schema.is_kept_by_server(id) || schema.is_secret(id) || terms.resources.makes(id);
         for (name, _) in &present.attrs {
-            let is_kept = DERIVED.iter().any(|derived| derived.eq_ignore_ascii_case(name))
-                || schema.attr_id(name).is_none_or(|id| schema.is_kept_by_server(id) || schema.is_secret(id));
+            let is_kept = schema.attr_id(name).is_none_or(by_server);
             if !is_kept && !self.wanted.iter().any(|w| same(&w.name, name, schema)) {
                 self.wanted.push(Wanted {
                     name: name.clone(),
@@ -139,7 +142,7 @@ impl Upsert {
     pub fn plan(&self, present: Option<&Present>, terms: &Terms<'_>) -> Result<Plan, String> {
         match present {
             None => self.create(terms),
-            Some(present) => self.change(present, terms.schema),
+            Some(present) => self.change(present, terms),
         }
     }
 
@@ -153,7 +156,8 @@ impl Upsert {
         Ok(Plan { steps: vec![record(dn, RecordKind::Add(attrs))] })
     }
 
-    fn change(&self, present: &Present, schema: &Schema) -> Result<Plan, String> {
+    fn change(&self, present: &Present, terms: &Terms<'_>) -> Result<Plan, String> {
+        let schema = terms.schema;
         let mut plan = Plan::default();
         let mut present = present.clone();
         if self.rename
@@ -175,6 +179,10 @@ impl Upsert {
             }
             match id {
                 Some(id) if id == schema.known.object_class => add_classes(wanted, &present, schema, &mut changes),
+                Some(id) if terms.resources.makes(id) => {
+                    let wanted = terms.as_derived(wanted, &present, id);
+                    compare(&wanted, desc.as_ref(), &present, schema, &mut changes);
+                }
                 _ => compare(wanted, desc.as_ref(), &present, schema, &mut changes),
             }
         }
@@ -259,6 +267,18 @@ impl Terms<'_> {
         }
     }
 
+    /// What the source says of the resource whose state is derived gives way to what was derived:
+    /// written it would be replaced at once.
+    fn as_derived(&self, wanted: &Wanted, present: &Present, id: AttrId) -> Wanted {
+        let is_derived = |value: &&Vec<u8>| self.resources.makes_value(id, value);
+        let held = present.values(&wanted.name, self.schema).iter().filter(is_derived);
+        let mut values: Vec<_> = wanted.values.iter().filter(|v| !is_derived(v)).chain(held).cloned().collect();
+        if values.len() == wanted.values.iter().filter(|v| !is_derived(v)).count() {
+            values.clone_from(&wanted.values);
+        }
+        Wanted { name: wanted.name.clone(), values, ..*wanted }
+    }
+
     fn scope(&self, dn: &str, attrs: &[(SmolStr, Vec<Vec<u8>>)]) -> Scope {
         let person = self.schema.known.inet_org_person;
         let object_class = self.schema.known.object_class;
@@ -271,8 +291,10 @@ impl Terms<'_> {
         if is_person && is_below { Scope::Identity } else { Scope::Plain }
     }
 
-    /// Holds an entry as it would be against the schema and the class rules, for a dry run.
-    pub fn check(&self, entry: &Present) -> Result<(), String> {
+    /// Holds an entry as it would be against the schema and the class rules, for a dry run: `true` if
+    /// it would be kept as incomplete, as who asks for TO_CREATE wants of a new one, and as one
+    /// that is incomplete already may stay.
+    pub fn check(&self, entry: &Present, is_new: bool) -> Result<bool, String> {
         let mut draft = Draft::default();
         for (name, values) in &entry.attrs {
             let desc = self.schema.describe(name).ok_or_else(|| format!("{name}: no such attribute type"))?;
@@ -291,8 +313,10 @@ impl Terms<'_> {
         draft.complete_classes(self.schema);
         let scope = self.scope(&entry.dn, &entry.attrs);
         let checked = self.schema.validate(&draft.attrs, scope, Vec::new()).map_err(|e| e.to_string())?;
-        if checked.class_faults.is_empty() || self.hold {
-            return Ok(());
+        let state = entry.values(&self.schema.attribute(self.schema.known.state).name, self.schema);
+        let kept_in: &[u8] = if is_new { b"-1" } else { b"-2" };
+        if checked.class_faults.is_empty() || state.iter().any(|v| v.as_slice() == kept_in) {
+            return Ok(!checked.class_faults.is_empty());
         }
         Err(crate::schema::Violations::new(checked.class_faults).to_string())
     }
