@@ -31,6 +31,16 @@ pub const VALIDATIONS: &str = "validations";
 
 /// The whole identity. What is absent is absent, but for the axes, the marks and the two blocks.
 pub fn document(entry: &Entry, schema: &Schema) -> Value {
+    let mut document = unsigned(entry, schema);
+    let fingerprint = fingerprint(&document);
+    if let Some(members) = document.as_object_mut() {
+        members.insert("fingerprint".to_owned(), Value::String(fingerprint));
+    }
+    document
+}
+
+/// The same but for the fingerprint.
+pub fn unsigned(entry: &Entry, schema: &Schema) -> Value {
     let operational = &entry.operational;
     let none = Facts::default();
     let facts = operational.facts.as_deref().unwrap_or(&none);
@@ -60,11 +70,6 @@ pub fn document(entry: &Entry, schema: &Schema) -> Value {
     time("lastSync", facts.seen);
     time("lastBackendSync", operational.synced);
     time("lastLifecycleUpdate", facts.lifecycle_changed);
-    let fingerprint = {
-        let document = &document;
-        fingerprint(&json!({PERSON: document.get(PERSON), ADDITIONAL: document.get(ADDITIONAL)}))
-    };
-    document.insert("fingerprint".to_owned(), Value::String(fingerprint));
     rest(&mut document, operational, facts);
     Value::Object(document)
 }

@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{self, Parameters},
     },
-    live, shown,
+    aside, live, shown,
 };
 use crate::{
     directory::{Error, Node, Op, Snapshot, Terms, Update},
@@ -52,14 +52,18 @@ pub async fn list(Shared(options): Shared<Arc<Options>>, parameters: Parameters)
         Some("") => true,
         _ => parameters.flag("includeIgnored", false)?,
     };
+    aside(move || candidates(&options, include_ignored)).await
+}
+
+fn candidates(options: &Options, include_ignored: bool) -> Result<Response, Problem> {
     let snapshot = options.directory.read();
     let groups = groups(&snapshot, &options.sesame.duplicates);
     let rows: Vec<Value> = groups
         .into_iter()
         .filter_map(|(key, members)| {
             let ignored = has_ignored_pair(&members);
-            let documents: Vec<Value> = members.iter().map(|node| shown(&snapshot, node)).collect();
-            (include_ignored || !ignored).then(|| json!({"key": key, "ignored": ignored, "identities": documents}))
+            let documents = || members.iter().map(|node| shown(&snapshot, node)).collect::<Vec<_>>();
+            (include_ignored || !ignored).then(|| json!({"key": key, "ignored": ignored, "identities": documents()}))
         })
         .collect();
     let status = StatusCode::OK.as_u16();

@@ -1,6 +1,6 @@
 //! Identities that a filter finds, by index where one helps.
 
-use super::{query::Wanted, shown};
+use super::{query::Wanted, shown, unsigned};
 use crate::{
     access::Grants,
     directory::{Error, Node, Scope, Search, Snapshot, Step, Visit},
@@ -34,7 +34,7 @@ fn matching(snapshot: &Snapshot, candidates: Vec<Arc<Node>>, wanted: &Wanted) ->
         .into_iter()
         .filter(|node| node.entry.operational.axes.is_some())
         .map(|node| {
-            let document = shown(snapshot, &node);
+            let document = if wanted.names_fingerprint { shown } else { unsigned }(snapshot, &node);
             (node, document)
         })
         .filter(|(_, document)| wanted.query.matches(document))

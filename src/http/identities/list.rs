@@ -6,7 +6,7 @@ use super::{
         problem::Problem,
         sent::{Id, Parameters},
     },
-    answer, find, live, query, shown,
+    answer, aside, find, live, query, shown, signed,
 };
 use crate::{filter::query::values, lifecycle::State, limits::HTTP_PAGE};
 use axum::{
@@ -20,6 +20,10 @@ use std::{cmp::Ordering, sync::Arc};
 
 /// `GET /management/identities?filters[..]&sort[path]=asc&limit=&skip=&page=`.
 pub async fn list(Shared(options): Shared<Arc<Options>>, parameters: Parameters) -> Result<Response, Problem> {
+    aside(move || page(&options, &parameters)).await
+}
+
+fn page(options: &Options, parameters: &Parameters) -> Result<Response, Problem> {
     let limit = parameters.number("limit", HTTP_PAGE)?.min(options.directory.limits.http_page);
     let skip = match parameters.get("page") {
         Some(_) => match parameters.number("page", 1)?.checked_sub(1) {
@@ -28,8 +32,8 @@ pub async fn list(Shared(options): Shared<Arc<Options>>, parameters: Parameters)
         },
         None => parameters.number("skip", 0)?,
     };
-    let sort = order(&parameters)?;
-    let mut documents = options.found(&parameters)?;
+    let sort = order(parameters)?;
+    let mut documents = options.found(parameters)?;
     documents.sort_by(|a, b| {
         let by = |(path, reverse): &(String, bool)| {
             let order = compare(values(a, path).first().copied(), values(b, path).first().copied());
@@ -38,13 +42,13 @@ pub async fn list(Shared(options): Shared<Arc<Options>>, parameters: Parameters)
         sort.iter().map(by).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     });
     let total = documents.len();
-    let page: Vec<Value> = documents.into_iter().skip(skip).take(limit).collect();
+    let page: Vec<Value> = documents.into_iter().skip(skip).take(limit).map(signed).collect();
     let status = StatusCode::OK.as_u16();
     Ok(Json(json!({"statusCode": status, "total": total, "data": page})).into_response())
 }
 
 pub async fn count(Shared(options): Shared<Arc<Options>>, parameters: Parameters) -> Result<Response, Problem> {
-    let count = options.found(&parameters)?.len();
+    let count = aside(move || options.found(&parameters)).await?.len();
     Ok(Json(json!({"statusCode": StatusCode::OK.as_u16(), "data": count})).into_response())
 }
 

@@ -16,7 +16,10 @@ mod validation;
 
 pub use duplicates::Duplicates;
 
-use super::{Options, problem::Problem};
+use super::{
+    Options,
+    problem::{self, Problem},
+};
 use crate::{
     directory::{Node, Op, Snapshot, Terms, Update},
     limits::HTTP_ATTEMPTS,
@@ -67,11 +70,29 @@ fn answer(status: StatusCode, message: &str, data: Value) -> Response {
 
 /// An identity as clients see it.
 fn shown(snapshot: &Snapshot, node: &Node) -> Value {
-    let mut document = sesame::document(&node.entry, &snapshot.schema);
+    signed(unsigned(snapshot, node))
+}
+
+/// The same without its fingerprint, which takes longer than all the rest.
+fn unsigned(snapshot: &Snapshot, node: &Node) -> Value {
+    let mut document = sesame::unsigned(&node.entry, &snapshot.schema);
     if let Some(members) = document.as_object_mut() {
         members.insert("dn".to_owned(), Value::String(snapshot.dn_text(node)));
     }
     document
+}
+
+fn signed(mut document: Value) -> Value {
+    let fingerprint = sesame::fingerprint(&document);
+    if let Some(members) = document.as_object_mut() {
+        members.insert("fingerprint".to_owned(), Value::String(fingerprint));
+    }
+    document
+}
+
+/// Looks through many identities beside the threads that other clients wait for.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| problem::internal(&error))?
 }
 
 /// An identity that is not deleted.

@@ -18,6 +18,8 @@ pub struct Wanted {
     pub is_empty: bool,
     /// Frozen identities are hidden unless somebody asks for a state.
     pub names_state: bool,
+    /// Without need it is not worked out for every identity.
+    pub names_fingerprint: bool,
 }
 
 /// Operators; a longer one before those that it begins with.
@@ -87,7 +89,8 @@ pub fn wanted(parameters: &[(String, String)], schema: &Schema) -> Result<Wanted
     let is_empty = clauses.is_empty();
     let document = if is_empty { json!({}) } else { json!({"$and": clauses}) };
     let query = Query::parse(&document).map_err(|fault| Problem::bad_request(format!("filters: {}", fault.reason)))?;
-    Ok(Wanted { query, narrow, is_empty, names_state })
+    let names_fingerprint = parameters.iter().any(|(name, _)| name.contains("fingerprint"));
+    Ok(Wanted { query, narrow, is_empty, names_state, names_fingerprint })
 }
 
 /// A text is written the same whether it means itself or a number or a truth value.
