@@ -130,10 +130,10 @@ def test_lists(server):
 
 
 def test_identities_made_over_ldap_are_listed(server):
-    server.add(person("by-ldap", mail=["b@valmont.example", "a@valmont.example"], employeeNumber="77")).ok()
+    server.add(person("by-ldap", mail=["by-ldap-b@valmont.example", "by-ldap-a@valmont.example"], employeeNumber="77")).ok()
     body = found(server, **{"filters[:inetOrgPerson.uid]": "by-ldap"})
     assert body["data"][0]["inetOrgPerson"] | {"cn": 0} == {
-        "cn": 0, "sn": "By-ldap", "uid": "by-ldap", "mail": ["b@valmont.example", "a@valmont.example"],
+        "cn": 0, "sn": "By-ldap", "uid": "by-ldap", "mail": ["by-ldap-b@valmont.example", "by-ldap-a@valmont.example"],
         "employeeNumber": ["77"]}
     assert "userPassword" not in str(found(server, **{"filters[:inetOrgPerson.uid]": "amartin"}))
 
