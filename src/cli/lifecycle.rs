@@ -133,7 +133,7 @@ impl There<'_> {
 
     async fn release(&self, filter: Option<String>, why: Option<String>) -> anyhow::Result<()> {
         let body = match filter {
-            None => json!({}),
+            None => json!({"all": true}),
             Some(text) if text.starts_with('(') => json!({"ldap": text}),
             Some(text) => {
                 let filter: Value = serde_json::from_str(&text).context("--filter: expected an LDAP filter or JSON")?;
@@ -141,7 +141,11 @@ impl There<'_> {
             }
         };
         let answer = self.ask(Method::POST, "/lifecycle/release", with(body, "why", why)).await?;
-        say(&format!("{} released", text(answer.get("data"), "released")))
+        let data = answer.get("data");
+        say(&format!("{} released", text(data, "released")))?;
+        lines(data.and_then(|data| data.get("refused")), |one| {
+            format!("refused: {}: {}", text(Some(one), "dn"), text(Some(one), "reason"))
+        })
     }
 
     async fn moves(&self, method: Method, path: &str, body: Value, json: bool) -> anyhow::Result<()> {

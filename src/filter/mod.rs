@@ -43,6 +43,21 @@ pub struct Size {
 }
 
 impl Ast {
+    /// The attribute descriptions that it names.
+    pub fn attributes(&self) -> Vec<&SmolStr> {
+        match self {
+            Ast::And(parts) | Ast::Or(parts) => parts.iter().flat_map(Ast::attributes).collect(),
+            Ast::Not(inner) => inner.attributes(),
+            Ast::Present(attr)
+            | Ast::Equal(attr, _)
+            | Ast::GreaterOrEqual(attr, _)
+            | Ast::LessOrEqual(attr, _)
+            | Ast::Approx(attr, _)
+            | Ast::Substring { attr, .. } => vec![attr],
+            Ast::Extensible { attr, .. } => attr.iter().collect(),
+        }
+    }
+
     pub fn size(&self) -> Size {
         match self {
             Ast::And(parts) | Ast::Or(parts) => parts

@@ -1,7 +1,11 @@
 //! Departments over HTTP: the tree, one of them, branches in and out of use, moves, and names that
 //! are alike.
 
-use super::{Options, problem::Problem, sent::Parameters};
+use super::{
+    Options,
+    problem::Problem,
+    sent::{Parameters, Strict, Why},
+};
 use crate::{
     access::Identity,
     directory::{Cascade, Department, Departments, Directory, Error, Kept, Snapshot, Update},
@@ -10,8 +14,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{FromRequest, Path, Request, State},
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -35,24 +38,9 @@ pub fn routes() -> Router<Arc<Options>> {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 struct Wish {
-    why: String,
+    why: Why,
     under: Option<String>,
     dry_run: bool,
-}
-
-impl<S: Send + Sync> FromRequest<S> for Wish {
-    type Rejection = Problem;
-
-    /// A body is not needed; one that is there is read strictly.
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-        match bytes.is_empty() {
-            true => Ok(Wish::default()),
-            false => serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(format!("the body: {error}"))),
-        }
-    }
 }
 
 /// What came of a command.
@@ -129,23 +117,23 @@ async fn show(State(options): State<Arc<Options>>, Path(code): Path<String>) -> 
 async fn deactivate(
     State(options): State<Arc<Options>>,
     Path(code): Path<String>,
-    wish: Wish,
+    Strict(wish): Strict<Wish>,
 ) -> Result<Response, Problem> {
-    command(&options, wish, |departments, wish, by| departments.deactivate(&code, &wish.why, by)).await
+    command(&options, wish, |departments, wish, by| departments.deactivate(&code, &wish.why.0, by)).await
 }
 
 async fn activate(
     State(options): State<Arc<Options>>,
     Path(code): Path<String>,
-    wish: Wish,
+    Strict(wish): Strict<Wish>,
 ) -> Result<Response, Problem> {
-    command(&options, wish, |departments, wish, by| departments.activate(&code, &wish.why, by)).await
+    command(&options, wish, |departments, wish, by| departments.activate(&code, &wish.why.0, by)).await
 }
 
 async fn put_under(
     State(options): State<Arc<Options>>,
     Path(code): Path<String>,
-    wish: Wish,
+    Strict(wish): Strict<Wish>,
 ) -> Result<Response, Problem> {
     if wish.under.is_none() {
         return Err(Problem::bad_request("under (required): the code of the new parent"));

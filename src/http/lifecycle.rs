@@ -4,18 +4,15 @@
 use super::{
     Options,
     problem::Problem,
-    sent::{self, Parameters},
+    sent::{Nothing, Parameters, Strict},
 };
 use crate::{
     clock::Timestamp,
-    directory::{Advanced, Error, Node, Op, Snapshot, Terms, Update},
+    directory::{Advanced, Error, Node, Snapshot},
     dn::Dn,
     entry::{Axis, Move},
-    filter::{
-        self, Filter, Plain,
-        query::{Query, instant},
-    },
-    lifecycle::{self, Event, State},
+    filter::query::instant,
+    lifecycle::{self, State},
     sesame,
 };
 use axum::{
@@ -25,8 +22,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smol_str::SmolStr;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) fn routes() -> Router<Arc<Options>> {
@@ -35,7 +32,6 @@ pub(super) fn routes() -> Router<Arc<Options>> {
         .route("/lifecycle/states", get(states))
         .route("/lifecycle/stats", get(stats))
         .route("/lifecycle/preview", get(preview))
-        .route("/lifecycle/release", post(release))
         .route("/lifecycle/run", post(run))
         .route("/lifecycle/execute", post(execute))
         .route("/lifecycle/reload", post(reload))
@@ -221,48 +217,20 @@ fn time(parameters: &Parameters, name: &str) -> Result<Timestamp, Problem> {
     instant(text).ok_or_else(|| Problem::bad_request(format!("{name}: expected a time such as 2027-09-01")))
 }
 
-/// Lets identities that wait for a human go to the targets: all, or those that a filter finds.
-async fn release(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
-    let snapshot = options.directory.read();
-    let query = match sent.get("filter") {
-        None | Some(Value::Null) => Query::everything(),
-        Some(document) => Query::parse(document).map_err(|e| Problem::bad_request(format!("filter: {e}")))?,
-    };
-    let ldap = match sent.get("ldap").and_then(Value::as_str) {
-        None => Filter::everything(),
-        Some(text) => {
-            let ast = filter::parse(text).map_err(|e| Problem::bad_request(format!("ldap: {e}")))?;
-            Filter::bind(&ast, &snapshot.schema)
-        }
-    };
-    let why = sent.get("why").and_then(Value::as_str).map(SmolStr::new).unwrap_or_default();
-    let waits = |node: &&Arc<Node>| {
-        node.entry.operational.axes.is_some_and(|axes| lifecycle::state(&axes) == State::ToValidate)
-            && ldap.matches(&Plain(&node.entry), &snapshot.schema)
-            && query.matches(&sesame::document(&node.entry, &snapshot.schema))
-    };
-    let mut updates = Vec::new();
-    for node in snapshot.walk().filter(waits) {
-        let dn = Dn::parse(&snapshot.dn_text(node)).map_err(Error::from)?;
-        let terms = Terms { event: Some(Event::Released), why: why.clone(), ..Terms::default() };
-        let op = Op::Modify { dn, changes: Vec::new() };
-        updates.push(Update { identity: options.actor.clone(), op, terms });
-    }
-    let released = updates.len();
-    if !updates.is_empty() {
-        options.directory.submit_all(updates).await?;
-    }
-    Ok(data(json!({"released": released})))
-}
-
 /// Timed rules that are due, without waiting for the timer.
-async fn run(Shared(options): Shared<Arc<Options>>) -> Result<Response, Problem> {
+async fn run(Shared(options): Shared<Arc<Options>>, _: Strict<Nothing>) -> Result<Response, Problem> {
     Ok(moves_made(&options.directory.run_lifecycle().await?))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Execute {
+    source: Option<String>,
+}
+
 /// Rules for tasks, of one file or of all.
-async fn execute(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
-    let source = sent.get("source").and_then(Value::as_str);
+async fn execute(Shared(options): Shared<Arc<Options>>, Strict(sent): Strict<Execute>) -> Result<Response, Problem> {
+    let source = sent.source.as_deref();
     let career = Arc::clone(&options.directory.read().career);
     if source.is_some_and(|source| !career.sources.iter().any(|s| s == source)) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "there is no rule file of this name"));
@@ -274,7 +242,7 @@ async fn execute(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::
 }
 
 /// The lifecycle files, read again; bad ones leave the running ones in force.
-async fn reload(Shared(options): Shared<Arc<Options>>) -> Result<Response, Problem> {
+async fn reload(Shared(options): Shared<Arc<Options>>, _: Strict<Nothing>) -> Result<Response, Problem> {
     match (options.reload_lifecycle)().await {
         Ok(said) => Ok(data(json!({"reloaded": said}))),
         Err(why) => Err(Problem::bad_request(why)),

@@ -7,6 +7,7 @@ mod lifecycle;
 mod openapi;
 mod ops;
 mod problem;
+mod release;
 mod schema;
 mod sent;
 
@@ -75,6 +76,7 @@ pub async fn run(listener: TcpListener, options: Options, stop: CancellationToke
         .merge(identities::routes())
         .merge(departments::routes())
         .merge(lifecycle::routes())
+        .merge(release::routes())
         .merge(schema::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
     let app = Router::new()

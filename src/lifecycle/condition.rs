@@ -1,14 +1,15 @@
 //! Whom a rule is for: a filter document on the identity's Sesame document, an LDAP filter on its
 //! entry, or both.
 
-use super::template;
+use super::{check_paths, template};
 use crate::{
     clock::Timestamp,
     entry::Entry,
-    filter::{self, Ast, Filter, Plain, query::Query},
+    filter::{self, Filter, Plain, query::Query},
     schema::Schema,
 };
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
 #[derive(Debug)]
 pub struct Condition {
@@ -33,7 +34,7 @@ impl Condition {
     /// On failure the place within the rule, and the reason.
     pub(super) fn compile(def: ConditionDef, schema: &Schema) -> Result<Self, (String, String)> {
         Ok(Condition {
-            documents: documents(Value::Object(def.rules)).map_err(|(at, why)| (format!("rules{at}"), why))?,
+            documents: documents(Value::Object(def.rules), schema).map_err(|(at, why)| (format!("rules{at}"), why))?,
             ldap: def.ldap.map(|text| ldap(&text, schema)).transpose().map_err(|why| ("ldap".to_owned(), why))?,
         })
     }
@@ -67,8 +68,12 @@ impl Condition {
 }
 
 /// The place of a fault begins with a dot, or is empty.
-fn documents(rules: Value) -> Result<Documents, (String, String)> {
-    let parse = |rules: &Value| Query::parse(rules).map_err(|fault| (format!(".{}", fault.path), fault.reason));
+fn documents(rules: Value, schema: &Schema) -> Result<Documents, (String, String)> {
+    let parse = |rules: &Value| {
+        let query = Query::parse(rules).map_err(|fault| (format!(".{}", fault.path), fault.reason))?;
+        check_paths(&query, schema).map_err(|(path, reason)| (format!(".{path}"), reason))?;
+        Ok(query)
+    };
     if rules.as_object().is_some_and(Map::is_empty) {
         return Ok(Documents::All);
     }
@@ -80,33 +85,32 @@ fn documents(rules: Value) -> Result<Documents, (String, String)> {
     Ok(Documents::Templated(rules))
 }
 
-/// The attribute types that a filter speaks of.
-fn named<'a>(ast: &'a Ast, names: &mut Vec<&'a str>) {
-    match ast {
-        Ast::And(parts) | Ast::Or(parts) => parts.iter().for_each(|part| named(part, names)),
-        Ast::Not(part) => named(part, names),
-        Ast::Present(attr)
-        | Ast::Equal(attr, _)
-        | Ast::GreaterOrEqual(attr, _)
-        | Ast::LessOrEqual(attr, _)
-        | Ast::Approx(attr, _)
-        | Ast::Substring { attr, .. } => names.push(attr),
-        Ast::Extensible { attr, .. } => names.extend(attr.as_deref()),
-    }
-}
-
-fn ldap(text: &str, schema: &Schema) -> Result<Filter, String> {
+/// An LDAP filter that can find something; one that could not is a fault, and says why.
+pub fn ldap_filter(text: &str, schema: &Schema) -> Result<Filter, String> {
     let ast = filter::parse(text).map_err(|e| e.to_string())?;
-    let mut names = Vec::new();
-    named(&ast, &mut names);
-    if let Some(name) = names.iter().find(|name| schema.attr_id(name).is_some_and(|id| schema.is_kept_by_server(id))) {
-        return Err(format!("{name} is kept by the server and not seen here; ask for it in a filter document (rules)"));
+    if let Some(name) = ast.attributes().into_iter().find(|name| schema.describe(name).is_none()) {
+        return Err(format!("'{name}' is an attribute that the schema does not know"));
     }
     let bound = Filter::bind(&ast, schema);
     if has_undefined(&bound) {
-        return Err("names an attribute or a matching rule that the schema does not know, or a value that the attribute cannot have".to_owned());
+        return Err(
+            "names a matching rule that the schema does not know, or a value that the attribute cannot have".to_owned()
+        );
     }
     Ok(bound)
+}
+
+/// The LDAP filter of a rule. Rules see what an entry stores: of the rest a filter document speaks.
+fn ldap(text: &str, schema: &Schema) -> Result<Filter, String> {
+    let bound = ldap_filter(text, schema)?;
+    let ast = filter::parse(text).map_err(|e| e.to_string())?;
+    let is_kept = |name: &&SmolStr| schema.attr_id(name).is_some_and(|id| schema.is_kept_by_server(id));
+    match ast.attributes().into_iter().find(is_kept) {
+        Some(name) => {
+            Err(format!("{name} is kept by the server and not seen here; ask for it in a filter document (rules)"))
+        }
+        None => Ok(bound),
+    }
 }
 
 fn has_undefined(filter: &Filter) -> bool {

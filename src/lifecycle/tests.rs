@@ -106,7 +106,10 @@ fn faults_of_rules_name_file_line_and_reason() {
             "identities:\n  - {sources: [O], target: P, trigger: 1d, dateKey: birthday}",
             "identities.0.dateKey: expected lastSync",
         ),
-        ("identities:\n  - {sources: [O], target: P, rules: {a: 1}, dateKey: lastSync}", "only a rule with a delay"),
+        (
+            "identities:\n  - {sources: [O], target: P, rules: {state: 1}, dateKey: lastSync}",
+            "only a rule with a delay",
+        ),
         (
             "identities:\n  - {sources: [O], target: P, rules: {a: {$near: 1}}}",
             "at identities.0.rules.a.$near: is no operator that is known here",
@@ -115,7 +118,22 @@ fn faults_of_rules_name_file_line_and_reason() {
             "identities:\n  - {sources: [O], target: P, rules: {a: '{{ date.week }}'}}",
             "at identities.0.rules: has 'date.week'",
         ),
-        ("identities:\n  - {sources: [O], target: P, ldap: '(nope=1)'}", "at identities.0.ldap: names an attribute"),
+        (
+            "identities:\n  - {sources: [O], target: P, ldap: '(nope=1)'}",
+            "at identities.0.ldap: 'nope' is an attribute",
+        ),
+        (
+            "identities:\n  - {sources: [O], target: P, ldap: '(vestibuleState=2)'}",
+            "at identities.0.ldap: vestibuleState is kept by the server",
+        ),
+        (
+            "identities:\n  - {sources: [O], target: P, rules: {inetOrgPersn.uid: x}}",
+            "at identities.0.rules.inetOrgPersn.uid: identities have no such field",
+        ),
+        (
+            "identities:\n  - {sources: [O], target: P, rules: {inetOrgPerson.nope: {$ne: x}}}",
+            "at identities.0.rules.inetOrgPerson.nope: 'nope' is an attribute",
+        ),
         ("identities:\n  - {sources: [O], target: P, ldap: '(uid=1'}", "at identities.0.ldap: at character"),
         (
             "identities:\n  - {sources: [O], target: P, trigger: 1d, mutation: {status: x}}",

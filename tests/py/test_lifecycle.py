@@ -196,6 +196,12 @@ def test_the_command_line_shows_and_moves(careers, uid):
     assert lifecycle(careers, "show", "nobody").returncode != 0
 
 
+def test_the_command_line_closes_accounts_and_opens_them(careers, uid):
+    careers.add(person(uid)).ok()
+    never = lifecycle(careers, "deactivate", uid)
+    assert never.returncode != 0 and "never synchronised" in never.stderr, never
+
+
 def test_tasks_run_when_they_are_asked_for(careers, uid):
     careers.add(person(uid, employeeType="task", vestibuleLifecycle="M")).ok()
     assert letter(careers, uid) == "M"

@@ -90,6 +90,17 @@ impl Query {
         Query(Vec::new())
     }
 
+    /// The paths that it looks at, as they were written.
+    pub fn paths(&self) -> Vec<String> {
+        let of_clause = |clause: &Clause| match clause {
+            Clause::And(queries) | Clause::Or(queries) | Clause::Nor(queries) => {
+                queries.iter().flat_map(Query::paths).collect()
+            }
+            Clause::Path(path, _) => vec![path.0.join(".")],
+        };
+        self.0.iter().flat_map(of_clause).collect()
+    }
+
     /// True if the document satisfies the query.
     pub fn matches(&self, document: &Value) -> bool {
         matches::query(self, document)

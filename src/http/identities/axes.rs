@@ -49,7 +49,7 @@ pub async fn state(
 pub async fn states(Shared(options): Shared<Arc<Options>>, sent::Body(sent): sent::Body) -> Result<Response, Problem> {
     let ids = sent::uuids(&sent, "ids")?;
     let to = wanted_state(&sent, &["state", "targetState"])?;
-    why(&sent)?;
+    sent::why(&sent)?;
     let event = if to == State::ToSync { Event::Released } else { Event::Asked(to) };
     options.settled(|| options.move_all(&ids, event, &sent)).await?;
     let snapshot = options.directory.read();
@@ -103,15 +103,6 @@ fn told(refused: lifecycle::Refused, event: Event) -> Problem {
     }
 }
 
-/// The reason, for the history.
-fn why(sent: &Map<String, Value>) -> Result<SmolStr, Problem> {
-    match sent.get("why") {
-        None | Some(Value::Null) => Ok(SmolStr::default()),
-        Some(Value::String(text)) => Ok(SmolStr::new(text)),
-        Some(_) => Err(Problem::bad_request("why: expected a text")),
-    }
-}
-
 impl Options {
     /// The update that is a move of the state and nothing else. A move that the table does not have is
     /// refused with those that it has, whatever the identity lacks.
@@ -126,7 +117,7 @@ impl Options {
         lifecycle::next(from, event).map_err(|refused| told(refused, event))?;
         let dn = Dn::parse(&snapshot.dn_text(node)).map_err(Error::from)?;
         let as_of = Some(node.entry.operational.changed);
-        let terms = Terms { event: Some(event), why: why(sent)?, as_of, ..Terms::default() };
+        let terms = Terms { event: Some(event), why: sent::why(sent)?, as_of, ..Terms::default() };
         Ok(self.update(Op::Modify { dn, changes: Vec::new() }, terms))
     }
 
@@ -163,7 +154,7 @@ impl Options {
         let dn = Dn::parse(&snapshot.dn_text(&node)).map_err(Error::from)?;
         let change = (ModKind::Replace, SmolStr::new_static(attr), vec![value.as_bytes().to_vec()]);
         let as_of = Some(operational.changed);
-        let terms = Terms { release: Some(release), why: why(sent)?, as_of, ..Terms::default() };
+        let terms = Terms { release: Some(release), why: sent::why(sent)?, as_of, ..Terms::default() };
         self.apply(vec![self.update(Op::Modify { dn, changes: vec![change] }, terms)], id).await
     }
 }
