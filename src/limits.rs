@@ -18,6 +18,9 @@ pub const HASH_COST: HashCost =
 /// Bytes of a PROXY header behind its fixed part; balancers send some dozens.
 pub const PROXY_HEADER: usize = 4096;
 
+/// Identities of which a preview of careers keeps the document at hand.
+pub const PREVIEW_DOCUMENTS: usize = 10_000;
+
 /// Entries of one step of a cascade that may be refused; with more, something else is wrong.
 pub const CASCADE_REFUSALS: usize = 100;
 
@@ -113,6 +116,10 @@ pub struct Limits {
     pub passwords: usize,
     /// Moves that the history of one identity keeps; the oldest fall off.
     pub history_moves: usize,
+    /// Moves that a preview of careers foretells at the most.
+    pub preview_moves: usize,
+    /// Looks at an identity or at the clock that a preview takes at the most.
+    pub preview_looks: usize,
     /// Password hashes computed at one time.
     pub hashing: usize,
     /// Bytes of the body of one HTTP request.
@@ -176,6 +183,8 @@ impl Default for Limits {
             entry_bytes: 64 << 20,
             passwords: 5,
             history_moves: 1000,
+            preview_moves: 100_000,
+            preview_looks: 10_000_000,
             hashing: 2,
             http_body_bytes: 4 << 20,
             http_page: 1000,

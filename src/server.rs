@@ -83,6 +83,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let status = Arc::clone(&exporters);
     let options = http::Options {
         directory: Arc::clone(&directory),
+        stop: stop.clone(),
         clock: Arc::clone(&clock),
         token: token.0,
         actor: Identity::Admin { dn: admin_dn },
@@ -106,7 +107,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         target_status: Arc::new(move || serde_json::to_value(status.status()).unwrap_or_default()),
     };
     fronts.spawn(timer::run(Arc::clone(&directory), settings.file.lifecycle.tick_secs, clock, stop.clone()));
-    fronts.spawn(http::run(http_socket, options, stop.clone()));
+    fronts.spawn(http::run(http_socket, options));
     fronts.close();
 
     announce(&format!("ready ldap={ldap_addr} ldaps={ldaps_addr} http={http_addr}"))?;

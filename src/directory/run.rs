@@ -1,16 +1,19 @@
 //! Runs the rules whose time has come, and those that a task asks for; and tells what would happen
 //! until a day, on a copy that nobody sees.
 
-use super::{Directory, Error, Node, Op, Options, Snapshot, Terms, Update, career::is_for, carry::Work};
+use super::{Directory, EntryId, Error, Node, Op, Options, Snapshot, Terms, Update, career::is_for, carry::Work};
 use crate::{
     access::Identity,
     clock::{Clock, Timestamp},
     lifecycle::{Career, Rule},
+    limits::PREVIEW_DOCUMENTS,
+    sesame,
     store::Group,
 };
 use serde::Serialize;
+use serde_json::Value;
 use smol_str::SmolStr;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 /// One move that a rule has made, or would make.
@@ -95,21 +98,23 @@ impl Directory {
     }
 
     /// What the timed rules would do until this time, from the present state, each look in its turn.
-    /// What else may happen until then is not known: imports, targets, people. Computes for long.
-    pub fn preview(&self, until: Timestamp) -> Vec<Advanced> {
+    /// What else may happen until then is not known: imports, targets, people. Computes for long, up
+    /// to the limits, and ends early once `is_stopped` says so.
+    pub fn preview(&self, until: Timestamp, is_stopped: impl Fn() -> bool) -> Result<Vec<Advanced>, Error> {
         let mut snapshot = Snapshot::clone(&self.read());
         let career = Arc::clone(&snapshot.career);
-        let mut moves = Vec::new();
+        let mut rehearsal =
+            Rehearsal { options: &self.options, moves: Vec::new(), looks: 0, documents: HashMap::new(), is_stopped };
         let mut next = Some((self.options.clock)().max(snapshot.head_time));
         while let Some(now) = next.filter(|now| *now <= until) {
             for (number, rule) in career.timed() {
-                let due = due(&snapshot, number, rule, now);
-                snapshot = rehearse(&self.options, snapshot, rule, &due, now, &mut moves);
+                let due = rehearsal.due(&snapshot, number, rule, now)?;
+                snapshot = rehearsal.carry_out(snapshot, rule, &due, now)?;
             }
             next =
                 [snapshot.due.next(&career, now), self.next_day(&snapshot, &career, now)].into_iter().flatten().min();
         }
-        moves
+        Ok(rehearsal.moves)
     }
 
     /// Midnight, if someone waits for a rule whose answer changes with the day.
@@ -149,25 +154,92 @@ fn advanced(snapshot: &Snapshot, node: &Node, rule: &Rule, at: Timestamp) -> Opt
     })
 }
 
-/// The state after these moves, made at this time; nothing is kept of it.
-fn rehearse(
-    options: &Options,
-    snapshot: Snapshot,
-    rule: &Arc<Rule>,
-    due: &[Arc<Node>],
-    now: Timestamp,
-    moves: &mut Vec<Advanced>,
-) -> Snapshot {
-    let clock: Clock = Arc::new(move || now);
-    let options = Options { clock, ..options.clone() };
-    let mut work = Work::new(&options, snapshot);
-    for node in due {
-        let done = work.carry_out(vec![update(node, rule)]);
-        if done.is_ok_and(|outcomes| outcomes.iter().any(|outcome| outcome.changed)) {
-            moves.extend(advanced(&work.snapshot, node, rule, now));
+/// Moves that are tried on a copy of the state, which nobody else sees.
+struct Rehearsal<'o, S> {
+    options: &'o Options,
+    moves: Vec<Advanced>,
+    /// How many times an identity, or the clock, was looked at.
+    looks: usize,
+    /// Of those who wait for a rule whose answer changes with the day: they are asked for each day,
+    /// and are the same for most of them.
+    documents: HashMap<EntryId, (Arc<Node>, Arc<Value>)>,
+    is_stopped: S,
+}
+
+impl<S: Fn() -> bool> Rehearsal<'_, S> {
+    /// One more look, if it may still be made.
+    fn look(&mut self) -> Result<(), Error> {
+        self.looks += 1;
+        let limits = &self.options.limits;
+        if (self.is_stopped)() {
+            return Err(Error::Unavailable);
         }
-        // The records that it made are for no disk.
-        work.group = Group::default();
+        if self.moves.len() > limits.preview_moves {
+            return Err(Error::Unwilling("more moves than limits.preview_moves; ask for an earlier time"));
+        }
+        if self.looks > limits.preview_looks {
+            return Err(Error::Unwilling("more work than limits.preview_looks; ask for an earlier time"));
+        }
+        Ok(())
     }
-    work.snapshot
+
+    /// Those for whom a timed rule is due and still is for.
+    fn due(
+        &mut self,
+        snapshot: &Snapshot,
+        number: usize,
+        rule: &Rule,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Node>>, Error> {
+        self.look()?;
+        if !rule.condition.depends_on_time() {
+            return Ok(due(snapshot, number, rule, now));
+        }
+        let condition = rule.condition.at(now);
+        let mut found = Vec::new();
+        for node in snapshot.due.overdue(number, now).filter_map(|id| snapshot.node(id)) {
+            self.look()?;
+            let document = self.document(snapshot, node);
+            if rule.takes(&node.entry) && condition.holds(&node.entry, || &document, &snapshot.schema) {
+                found.push(Arc::clone(node));
+            }
+        }
+        Ok(found)
+    }
+
+    fn document(&mut self, snapshot: &Snapshot, node: &Arc<Node>) -> Arc<Value> {
+        if let Some((known, document)) = self.documents.get(&node.id)
+            && Arc::ptr_eq(known, node)
+        {
+            return Arc::clone(document);
+        }
+        let document = Arc::new(sesame::document(&node.entry, &snapshot.schema));
+        if self.documents.len() < PREVIEW_DOCUMENTS || self.documents.contains_key(&node.id) {
+            self.documents.insert(node.id, (Arc::clone(node), Arc::clone(&document)));
+        }
+        document
+    }
+
+    /// The state after these moves, made at this time; nothing is kept of it.
+    fn carry_out(
+        &mut self,
+        snapshot: Snapshot,
+        rule: &Arc<Rule>,
+        due: &[Arc<Node>],
+        now: Timestamp,
+    ) -> Result<Snapshot, Error> {
+        let clock: Clock = Arc::new(move || now);
+        let options = Options { clock, ..self.options.clone() };
+        let mut work = Work::new(&options, snapshot);
+        for node in due {
+            self.look()?;
+            let done = work.carry_out(vec![update(node, rule)]);
+            if done.is_ok_and(|outcomes| outcomes.iter().any(|outcome| outcome.changed)) {
+                self.moves.extend(advanced(&work.snapshot, node, rule, now));
+            }
+            // The records that it made are for no disk.
+            work.group = Group::default();
+        }
+        Ok(work.snapshot)
+    }
 }

@@ -203,9 +203,12 @@ async fn preview(Shared(options): Shared<Arc<Options>>, parameters: Parameters) 
         return Err(Problem::bad_request("at: expected a time to come"));
     }
     let directory = Arc::clone(&options.directory);
-    let moves = tokio::task::spawn_blocking(move || directory.preview(until)).await;
+    // Nobody waits for it any more once the client is gone, which drops this future, or at a stop.
+    let stop = options.stop.child_token();
+    let _gone = stop.clone().drop_guard();
+    let moves = tokio::task::spawn_blocking(move || directory.preview(until, || stop.is_cancelled())).await;
     let moves = moves.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the preview ended early"))?;
-    Ok(moves_made(&moves))
+    Ok(moves_made(&moves?))
 }
 
 fn moves_made(moves: &[Advanced]) -> Response {

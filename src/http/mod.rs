@@ -40,6 +40,8 @@ use tokio_util::sync::CancellationToken;
 /// What the routes need to know. Functions stand for modules of the same floor.
 pub struct Options {
     pub directory: Arc<Directory>,
+    /// Says that the server stops, also to those who compute.
+    pub stop: CancellationToken,
     pub clock: Clock,
     pub token: SecretString,
     /// In whose name the holder of the token acts.
@@ -68,8 +70,9 @@ pub struct Sesame {
     pub duplicates: Duplicates,
 }
 
-/// Serves until `stop`.
-pub async fn run(listener: TcpListener, options: Options, stop: CancellationToken) {
+/// Serves until the stop.
+pub async fn run(listener: TcpListener, options: Options) {
+    let stop = options.stop.clone();
     let options = Arc::new(options);
     let closed = Router::new()
         .merge(ops::routes())

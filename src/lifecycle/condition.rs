@@ -10,6 +10,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
+use std::borrow::Cow;
 
 #[derive(Debug)]
 pub struct Condition {
@@ -52,18 +53,33 @@ impl Condition {
         schema: &Schema,
         now: Timestamp,
     ) -> bool {
-        if self.ldap.as_ref().is_some_and(|filter| !filter.matches(&Plain(entry), schema)) {
-            return false;
-        }
-        match &self.documents {
-            Documents::All => true,
-            Documents::Fixed(query) => query.matches(document()),
+        self.at(now).holds(entry, document, schema)
+    }
+
+    /// The condition as it reads at this time, for many to be held against.
+    pub fn at(&self, now: Timestamp) -> At<'_> {
+        let documents = match &self.documents {
+            Documents::All => Some(Cow::Owned(Query::everything())),
+            Documents::Fixed(query) => Some(Cow::Borrowed(query)),
             // It was read without fault at another time, so that a fault now cannot be.
-            Documents::Templated(rules) => template::resolve(rules, now)
-                .ok()
-                .and_then(|rules| Query::parse(&rules).ok())
-                .is_some_and(|query| query.matches(document())),
-        }
+            Documents::Templated(rules) => {
+                template::resolve(rules, now).ok().and_then(|rules| Query::parse(&rules).ok()).map(Cow::Owned)
+            }
+        };
+        At { documents, ldap: self.ldap.as_ref() }
+    }
+}
+
+/// A condition at one time.
+pub struct At<'c> {
+    documents: Option<Cow<'c, Query>>,
+    ldap: Option<&'c Filter>,
+}
+
+impl At<'_> {
+    pub fn holds<'d>(&self, entry: &Entry, document: impl FnOnce() -> &'d Value, schema: &Schema) -> bool {
+        self.ldap.is_none_or(|filter| filter.matches(&Plain(entry), schema))
+            && self.documents.as_ref().is_some_and(|query| query.is_everything() || query.matches(document()))
     }
 }
 

@@ -320,8 +320,10 @@ async fn a_preview_says_what_then_happens_and_moves_nothing() {
     world.add_all(&people).await;
     let until = START + 400 * DAY;
     let before = world.directory.read().head;
-    let foretold = world.directory.preview(Timestamp::from_secs(until));
+    let foretold = world.directory.preview(Timestamp::from_secs(until), || false).unwrap();
     assert_eq!(world.directory.read().head, before);
+    let stopped = world.directory.preview(Timestamp::from_secs(until), || true);
+    assert!(matches!(stopped, Err(directory::Error::Unavailable)));
     assert!(foretold.len() > 200, "{}", foretold.len());
 
     // What the timer does: it sleeps until the next one is due, and looks at midnight as well.

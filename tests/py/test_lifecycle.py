@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import urllib.error
 import urllib.request
 
@@ -267,3 +268,43 @@ def test_check_names_every_fault_of_the_files(new_server):
     for text in ["states.yml:3: at states.1.key: expected one character", "letter Q (Neuf) has no row",
                  "rules.yml:2: at identities.0.trigger: expected a delay"]:
         assert text in checked.stderr, checked.stderr
+
+
+CYCLE = """\
+identities:
+  - {sources: [O], target: P, trigger: 45s, dateKey: lastLifecycleUpdate}
+  - {sources: [P], target: O, trigger: 45s, dateKey: lastLifecycleUpdate}
+"""
+
+
+def cycling(new_server, **options):
+    """A server with one who goes to and fro, and changes about once a minute for ever."""
+    server = new_server(extra="lifecycle: {folder: lifecycle}\n", **options)
+    (server.folder / "lifecycle").mkdir(parents=True)
+    (server.folder / "lifecycle" / "rules.yml").write_text(CYCLE)
+    (server.folder / "lifecycle" / "states.yml").write_text((SHIPPED / "states.yml").read_text())
+    server.start()
+    server.add(person("tofro", vestibuleLifecycle="O")).ok()
+    replace(server, "tofro", vestibuleLifecycle="P").ok()
+    return server
+
+
+@pytest.mark.parametrize(("limits", "named"), [
+    ("{preview_moves: 50}", "limits.preview_moves"), ("{preview_looks: 50}", "limits.preview_looks")])
+def test_a_preview_has_an_end(new_server, limits, named):
+    server = cycling(new_server, limits=limits)
+    assert ask(server, "GET", "/lifecycle/preview?at=2099-01-01")[0] == 400
+    refused = lifecycle(server, "preview", "--at", "2099-01-01")
+    assert refused.returncode != 0 and named in refused.stderr, refused
+    assert server.stop() == 0
+
+
+def test_a_stop_ends_a_preview(new_server):
+    server = cycling(new_server, limits="{preview_moves: 1000000000, preview_looks: 1000000000, shutdown_secs: 2}")
+    request = f"GET /lifecycle/preview?at=2999-01-01 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(server.http.rsplit(":", 1)[1])), timeout=0.5) as busy:
+        busy.sendall(request.encode())
+        with pytest.raises(TimeoutError):
+            busy.recv(1)
+        assert server.stop() == 0
+        assert b" 503 " in busy.recv(100)

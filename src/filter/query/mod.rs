@@ -90,6 +90,11 @@ impl Query {
         Query(Vec::new())
     }
 
+    /// True if it asks for nothing.
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The paths that it looks at, as they were written.
     pub fn paths(&self) -> Vec<String> {
         let of_clause = |clause: &Clause| match clause {
