@@ -45,7 +45,7 @@ pub(super) fn plan(context: &Context<'_>, dn: &Dn, attrs: Vec<(SmolStr, Vec<Vec<
     draft.attrs.retain(|a| !schema.is_kept_by_server(a.desc.id));
     secrets::require_hashed(&draft.attrs, context.options.limits.passwords, schema)?;
 
-    let scope = identity::scope(context.options, &key, &draft.attrs, schema);
+    let scope = identity::scope(context.options, &key, &draft.attrs, None, schema);
     if scope == Scope::Identity {
         schema.derive(&mut draft.attrs);
     }

@@ -63,7 +63,7 @@ pub(super) fn undelete(context: &Context<'_>, uuid: Uuid) -> Result<Plan, Error>
     }
     let rdn = dn.leaf().ok_or(Error::AlreadyExists)?;
     let draft = Draft::of(&tomb.entry);
-    let scope = identity::scope(context.options, &key, &draft.attrs, schema);
+    let scope = identity::scope(context.options, &key, &draft.attrs, Some(before), schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let whole = checked.class_faults.is_empty() && before.facts.as_ref().is_none_or(|f| f.held.is_empty());
     let absorbed = before.facts.as_ref().is_some_and(|f| f.fused_into.is_some());

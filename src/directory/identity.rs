@@ -30,7 +30,13 @@ impl Asked {
 }
 
 /// Whether the rules of identities hold for an entry of this name and these attributes.
-pub(super) fn scope(options: &Options, key: &DnKey, attrs: &[Attr], schema: &Schema) -> Scope {
+pub(super) fn scope(
+    options: &Options,
+    key: &DnKey,
+    attrs: &[Attr],
+    before: Option<&Operational>,
+    schema: &Schema,
+) -> Scope {
     let object_class = schema.known.object_class;
     let is_person = attrs
         .iter()
@@ -40,7 +46,9 @@ pub(super) fn scope(options: &Options, key: &DnKey, attrs: &[Attr], schema: &Sch
         .any(|c| {
             c == schema.known.inet_org_person || schema.class(c).superclasses.contains(&schema.known.inet_org_person)
         });
-    let below = options.identities.bases.iter().any(|base| key.is_below(base));
+    // Once an identity, it stays one wherever it goes: its locks and its history go with it.
+    let known = before.is_some_and(|o| o.axes.is_some());
+    let below = known || options.identities.bases.iter().any(|base| key.is_below(base));
     if is_person && below { Scope::Identity } else { Scope::Plain }
 }
 

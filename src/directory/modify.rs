@@ -62,7 +62,7 @@ pub(super) fn plan(
     }
 
     let key = context.base.dn_key_of(node);
-    let scope = identity::scope(context.options, &key, &draft.attrs, schema);
+    let scope = identity::scope(context.options, &key, &draft.attrs, Some(&before.operational), schema);
     if scope == Scope::Identity {
         schema.derive(&mut draft.attrs);
     }

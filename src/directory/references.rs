@@ -201,7 +201,7 @@ pub(super) fn plan(context: &Context<'_>, id: EntryId, from: &DnKey, to: Option<
 fn advanced(context: &Context<'_>, node: &Node, draft: &Draft, changed: &[AttrId]) -> Moved {
     let schema = &context.base.schema;
     let before: &Operational = &node.entry.operational;
-    let scope = identity::scope(context.options, &context.base.dn_key_of(node), &draft.attrs, schema);
+    let scope = identity::scope(context.options, &context.base.dn_key_of(node), &draft.attrs, Some(before), schema);
     if scope == Scope::Plain {
         // A large group is not worth a look at each value, of which none is new in form.
         return Moved::plain();

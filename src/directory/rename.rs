@@ -69,7 +69,7 @@ pub(super) fn plan(
         may_add(&context.grants(), before, &new_key, schema)?;
         stay_in_area(context, node, &new_key)?;
     }
-    let scope = identity::scope(context.options, &new_key, &draft.attrs, schema);
+    let scope = identity::scope(context.options, &new_key, &draft.attrs, Some(&before.operational), schema);
     let checked = schema.validate(&draft.attrs, scope, Vec::new())?;
     let named: Vec<_> = new_rdn.avas().iter().chain(node.rdn.avas()).filter_map(|a| schema.attr_id(&a.attr)).collect();
     let asked = identity::Asked::default();
@@ -95,11 +95,6 @@ fn stay_in_area(context: &Context<'_>, node: &Node, new_key: &DnKey) -> Result<(
     let is_container = context.base.has_children(node.id);
     let names_base = context.options.identities.bases.iter().any(|base| base.is_within(&old_key));
     let crosses = identity::in_area(context.options, &old_key) != identity::in_area(context.options, new_key);
-    if node.entry.operational.axes.is_some() && !identity::in_area(context.options, new_key) {
-        return Err(Error::Unwilling(
-            "an identity cannot leave the identities bases: its states and its history would be lost; delete it instead",
-        ));
-    }
     if is_container && (names_base || crosses) {
         return Err(Error::Unwilling(
             "a container cannot be moved into or out of the identities base; move its entries",

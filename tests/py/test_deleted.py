@@ -238,11 +238,16 @@ def test_what_waits_for_a_human_is_not_released_by_other_writes(server, uid):
     change(server, dn, "replace: vestibuleState", "vestibuleState: 2").ok()
 
 
-def test_an_identity_stays_among_the_identities(server, uid):
-    dn = f"uid={uid},{PEOPLE}"
+def test_an_identity_stays_one_wherever_it_goes(server, uid):
+    dn, away = f"uid={uid},{PEOPLE}", f"uid={uid},ou=groups,{SUFFIX}"
     server.add(person(uid, vestibuleLifecycle="V", userPassword="a long pass phrase")).ok()
-    moved = server.tool("ldapmodrdn", "-s", f"ou=groups,{SUFFIX}", dn, f"uid={uid}")
-    moved.refused(53)
+    before = moves(server, dn)
+    server.tool("ldapmodrdn", "-s", f"ou=groups,{SUFFIX}", dn, f"uid={uid}").ok()
+    assert server.tool("ldapwhoami", who=away, password="a long pass phrase").code == 49
+    change(server, away, "replace: title", "title: Doctor").ok()
+    assert operational(server, away)["vestibuleLifecycle"] == [b"V"]
+    server.tool("ldapmodrdn", "-s", PEOPLE, away, f"uid={uid}").ok()
+    assert moves(server, dn)[: len(before)] == before
     assert server.tool("ldapwhoami", who=dn, password="a long pass phrase").code == 49
 
 

@@ -74,8 +74,9 @@ def test_rules_hold_for_modify(server, someone):
            "supannEtablissement: {UAI}0123456X").ok()
 
 
-def test_rules_do_not_hold_elsewhere(server, uid):
-    server.add(person(uid, SUFFIX, classes=SUPANN, supannEtablissement="0123456X")).ok()
+def test_states_are_for_identities_and_rules_for_all(server, uid):
+    server.add(person(uid, SUFFIX, classes=SUPANN, supannEtablissement="0123456X")).refused(19)
+    server.add(person(uid, SUFFIX, classes=SUPANN)).ok()
     entry = server.search("(objectClass=*)", "+", base=f"uid={uid},{SUFFIX}", scope="base").entry
     assert "vestibuleState" not in entry
     server.delete(f"uid={uid},{SUFFIX}").ok()
