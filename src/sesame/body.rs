@@ -231,6 +231,13 @@ impl<'d> Reading<'_, 'd> {
                 let text = format!("expected {}", syntax.desc());
                 self.body.unfit.push(Violation::new(Fault::InvalidSyntax, class, &shape.key, "syntax", text));
             }
+            // The documented contract coerces nothing; the later one has done so before.
+            let mistyped = shape.mistyped(place.json).filter(|_| self.contract == Contract::Documented);
+            if let Some(kind) = mistyped.filter(|_| !written.unfit) {
+                let class = &schema.class(place.class).name;
+                let text = format!("expected the type {kind}");
+                self.body.unfit.push(Violation::new(Fault::ClassRule, class, &shape.key, "type", text));
+            }
             let stored = self.held.as_ref().map(|h| h.get(place.attr));
             let stored = stored.filter(|s| !s.is_empty() && written.is_held(schema, place.attr, s));
             let kept = stored.map_or_else(|| written.values.clone(), <[Vec<u8>]>::to_vec);

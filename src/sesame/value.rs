@@ -31,19 +31,39 @@ pub(super) struct Shape {
     pub key: SmolStr,
     kind: Option<ValueType>,
     items: ValueType,
+    /// Whether a rule file says so.
+    is_declared: bool,
 }
 
 impl Shape {
+    /// The type that the class's rules declare, if the value is of another one.
+    pub fn mistyped(&self, json: &Value) -> Option<&'static str> {
+        let (fits, name) = match self.kind.filter(|_| self.is_declared)? {
+            ValueType::String => (json.is_string(), "string"),
+            ValueType::Date => (json.is_string(), "date"),
+            ValueType::Integer => (json.is_i64() || json.is_u64(), "integer"),
+            ValueType::Number => (json.is_number(), "number"),
+            ValueType::Boolean => (json.is_boolean(), "boolean"),
+            // LDAP knows no difference between one value and a list of one, and importers do not either.
+            ValueType::Array => (!json.is_object(), "array"),
+            ValueType::Object => (json.is_object(), "object"),
+        };
+        (!fits && !json.is_null()).then_some(name)
+    }
+
     pub fn of(schema: &Schema, class: ClassId, attr: AttrId) -> Self {
         let name = schema.attribute(attr).name.clone();
         let rules = schema.rules();
         let property = rules.of(class).and_then(|rule| rule.properties.iter().find(|p| p.attr == attr));
         match property {
-            Some(property) => Shape { key: property.name.clone(), kind: Some(property.kind), items: property.items },
-            None if class == schema.known.inet_org_person && LISTS.contains(&name.as_str()) => {
-                Shape { key: name, kind: Some(ValueType::Array), items: ValueType::String }
+            Some(property) => {
+                let kind = Some(property.kind);
+                Shape { key: property.name.clone(), kind, items: property.items, is_declared: true }
             }
-            None => Shape { key: name, kind: None, items: ValueType::String },
+            None if class == schema.known.inet_org_person && LISTS.contains(&name.as_str()) => {
+                Shape { key: name, kind: Some(ValueType::Array), items: ValueType::String, is_declared: false }
+            }
+            None => Shape { key: name, kind: None, items: ValueType::String, is_declared: false },
         }
     }
 

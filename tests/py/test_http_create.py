@@ -146,3 +146,17 @@ def test_validation_is_a_dry_run(server):
     names = [p["name"] for p in Call(server, "GET", f"{path}/supannperson").gives(200).data["properties"]]
     assert "supannCivilite" in names
     Call(server, "GET", f"{path}/nothing").gives(404)
+
+
+@pytest.mark.parametrize("value", [["a", "b"], {"x": 1}, True, 12])
+def test_a_value_of_another_type_is_broken(server, value):
+    """Nothing is coerced (Sesame of the documented contract); the value is kept as it was sent."""
+    uid = f"typed-{type(value).__name__}"
+    broken = {"supann": {"supannBirthName": value}}
+    call = create(server, identity(uid, classes=broken)).gives(202)
+    assert "string" in call.data["additionalFields"]["validations"]["supann"]["supannBirthName"]
+    assert call.data["additionalFields"]["attributes"] == broken
+    create(server, identity(uid + "1", state=1, classes=broken)).gives(400)
+    mended = {"supann": {"supannBirthName": "Martin"}}
+    Call(server, "PATCH", f"{IDENTITIES}/{call.data['_id']}", identity(uid, classes=mended)).gives(200)
+    assert server.search(f"(uid={uid})", "+").entry["vestibuleState"] == [b"1"]
