@@ -38,8 +38,8 @@
 //!    writer thread (`directory/writer`), which takes all that waits, up to `limits.commit_batch`.
 //! 6. For each op `directory/add` makes a plan on the state that the ones before left: parent,
 //!    existence, RDN values, superclasses, schema and class rules (all violations at once),
-//!    lifecycle state (`directory/identity` and `lifecycle/machine`), access. A refused op
-//!    changes nothing.
+//!    lifecycle state (`directory/advance` and `lifecycle/machine`), what follows from it
+//!    (`directory/career`), access. A refused op changes nothing.
 //! 7. One group goes to [`store::Disk::commit`]: entry records, journal records. `store/sled_disk`
 //!    applies one batch, flushes, and calls fdatasync itself, because sled's flush does not.
 //! 8. Only then the new [`directory::Snapshot`] is published and the waiters are answered:
@@ -81,6 +81,16 @@
 //!   of a paged search stays with its connection, on the snapshot that it began with.
 //! - **Entries that stand for something else** (aliases, referral objects, subentries) are found by
 //!   `directory/marks` before a search begins; where there are none they cost nothing.
+//! - **An identity is an entry with axes and facts** ([`entry::Facts`]): what Sesame keeps beside the
+//!   attributes is in the entry's record and is shown as operational attributes (`directory/facts`). Every
+//!   front makes an [`directory::Update`] of an op and [`directory::Terms`], which say what is more in it
+//!   than a write: the event, whether faults are held, facts, why. `directory/advance` is the one place
+//!   where axes move and the history ([`entry::History`]) is written.
+//! - **A deleted identity is an entry in no tree** (`directory/bury`): its record stays, with the name it
+//!   had; for the journal, the targets and all who look it is deleted, and an undelete is an add.
+//! - **[`sesame`] writes an identity as Sesame's document and reads one back.** What LDAP cannot hold
+//!   stands beside the entry (`Facts::beside`), so that the fingerprint, which is computed and never
+//!   stored, is that of what was sent. What the server derives is no part of the document.
 //! - **A career is part of a state**: what the lifecycle files declare ([`lifecycle::Career`]) stands in
 //!   the snapshot, so that a reload is one step for all. `directory/career` looks at each identity that
 //!   was written: the first immediate rule that is for it, then the state of its resource. Timed

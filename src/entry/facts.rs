@@ -11,32 +11,32 @@ use uuid::Uuid;
 /// brackets are those of Sesame's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// When an import last saw the identity [lastSync].
+    /// When an import last saw the identity (`lastSync`).
     pub seen: Option<Timestamp>,
-    /// When the lifecycle letter last changed [lastLifecycleUpdate].
+    /// When the lifecycle letter last changed (`lastLifecycleUpdate`).
     pub lifecycle_changed: Option<Timestamp>,
-    /// Lifecycle rules leave the identity alone [ignoreLifecycle].
+    /// Lifecycle rules leave the identity alone (`ignoreLifecycle`).
     pub ignore_lifecycle: bool,
-    /// When the invitation was sent [initInfo.initDate].
+    /// When the invitation was sent (`initInfo.initDate`).
     pub init_date: Option<Timestamp>,
-    /// When the person answered it [initInfo.sentDate]; Sesame gives the two names this way round.
+    /// When the person answered it (`initInfo.sentDate`); Sesame gives the two names this way round.
     pub sent_date: Option<Timestamp>,
-    /// Of the survivor of a fusion [primaryEmployeeNumber].
+    /// Of the survivor of a fusion (`primaryEmployeeNumber`).
     pub primary_employee_number: Option<SmolStr>,
-    /// Of the survivor: whom it absorbed [srcFusionId].
+    /// Of the survivor: whom it absorbed (`srcFusionId`).
     pub fused_from: Option<Uuid>,
-    /// Of the absorbed one: the survivor [destFusionId].
+    /// Of the absorbed one: the survivor (`destFusionId`).
     pub fused_into: Option<Uuid>,
-    /// Identities that are known not to be the same person [ignoreFusion].
+    /// Identities that are known not to be the same person (`ignoreFusion`).
     pub ignore_fusion: Vec<Uuid>,
-    /// A JSON object as text [customFields].
+    /// A JSON object as text (`customFields`).
     pub custom_fields: Option<String>,
     /// A JSON object as text, attributes by block: what the identity's Sesame document has and the
     /// LDAP entry cannot hold or cannot tell apart. An LDAP write to an attribute drops its part.
     pub beside: Option<String>,
     /// Faults that a front found in what it could not store, until the attribute is written again.
     pub held: Vec<Held>,
-    /// Present from a soft delete until the identity comes back [deletedFlag].
+    /// Present from a soft delete until the identity comes back (`deletedFlag`).
     pub deleted: Option<Deleted>,
     pub history: History,
 }

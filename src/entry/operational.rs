@@ -21,7 +21,7 @@ pub struct Operational {
     pub axes: Option<Axes>,
     /// What a TO_COMPLETE identity lacks, one violation each.
     pub missing: Vec<String>,
-    /// When all targets last accepted it [lastBackendSync].
+    /// When all targets last accepted it (`lastBackendSync`).
     pub synced: Option<Timestamp>,
     /// Only identities have them.
     pub facts: Option<Box<Facts>>,
