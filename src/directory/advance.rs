@@ -124,6 +124,8 @@ fn event(context: &Context<'_>, from: Option<State>, asked: &Asked, faults: &[Vi
     let hold = terms.on_fault == super::OnFault::Hold || asked.state == Some(State::ToCreate);
     match (wanted, faults.is_empty()) {
         (Some(event), complete) if complete || event.is_for_incomplete() => Ok(event),
+        // A fusion completes nobody.
+        (Some(Event::Fused), false) if from == Some(State::ToComplete) => Ok(Event::Incomplete),
         (None, true) => Ok(release),
         // Work on an identity that is incomplete already may leave it incomplete.
         (None, false) if hold || from == Some(State::ToComplete) => Ok(Event::Incomplete),

@@ -220,6 +220,11 @@ impl<'s> Departments<'s> {
         Some(cascade)
     }
 
+    /// The codes of the parents of a structure.
+    pub fn parents(&self, code: &str) -> &[String] {
+        self.find(code).map_or(&[], |one| one.parents.as_slice())
+    }
+
     /// Puts a branch under another structure. Where the names of entries follow the tree, they are
     /// renamed. `None` if one of the codes is not there.
     pub fn put_under(&self, code: &str, parent: &str, by: &Identity) -> Option<Cascade> {

@@ -138,6 +138,9 @@ async fn put_under(
     if wish.under.is_none() {
         return Err(Problem::bad_request("under (required): the code of the new parent"));
     }
+    if departments(&options.directory.read(), &options.directory)?.parents(&code).len() > 1 {
+        return Err(Problem::bad_request("the structure has several parents; write its supannCodeEntiteParent itself"));
+    }
     let plan = |departments: &Departments<'_>, wish: &Wish, by: &Identity| {
         departments.put_under(&code, wish.under.as_deref().unwrap_or_default(), by)
     };

@@ -184,6 +184,10 @@ def test_move_of_a_branch(new_server):
     told(server, "move", "M1", "--under", "T")
     assert server.search("(supannCodeEntite=M2)", "1.1").ok().dns == [
         f"supannCodeEntite=M2,supannCodeEntite=M1,supannCodeEntite=T,{STRUCTURES}"]
+    # Of several parents none is taken away unasked.
+    server.add(structure("TWO", "A") + "supannCodeEntiteParent: B\n").ok()
+    found = department(server, "move", "TWO", "--under", "T")
+    assert found.returncode == 1 and "several parents" in found.stderr
 
 
 def test_unknown_codes_and_bodies(server):

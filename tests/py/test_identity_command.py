@@ -3,7 +3,7 @@
 import json
 
 from contract import IDENTITIES, Call, identity
-from support import PEOPLE
+from support import ADMIN, PEOPLE
 
 
 def run(server, *args):
@@ -53,6 +53,7 @@ def test_two_are_one_and_two_again(server):
     assert survivor["supannRefId"] == ["{X}both1", "{X}both2"] and survivor["vestibuleFusedFrom"] == [second]
     assert absorbed["vestibuleFusedInto"] == [first] and absorbed["vestibuleState"] == ["-99"]
     assert absorbed["employeeNumber"] == ["Fboth2"]
+    assert absorbed["vestibuleHistory"][-1].endswith(f"#state#1#-99#{ADMIN}#fusion: absorbed by {first}")
     assert ["both1", "both2"] not in pairs(server)
     assert "absorbed" in refused(server, "fuse", "both1", "both2")
     assert "the first has not absorbed the second" in refused(server, "unfuse", "both2", "both1")
@@ -95,3 +96,13 @@ def test_what_is_there(server):
     server.tool("ldapdelete", f"uid=seen 1,{PEOPLE}").ok()
     assert shown["_id"] in done(server, "deleted")
     assert "no such identity" in refused(server, "show", "seen nobody")
+
+
+def test_a_fusion_completes_nobody(server):
+    broken = identity("frail1", classes={"supannPerson": {"supannCivilite": "Madame"}})
+    Call(server, "POST", IDENTITIES, broken).gives(202)
+    Call(server, "POST", IDENTITIES, identity("frail2")).gives(201)
+    done(server, "fuse", "frail1", "frail2")
+    assert ldap(server, "frail1")["vestibuleState"] == ["-2"] and ldap(server, "frail2")["vestibuleState"] == ["-99"]
+    done(server, "unfuse", "frail1", "frail2")
+    assert ldap(server, "frail1")["vestibuleState"] == ["-2"] and ldap(server, "frail2")["vestibuleState"] == ["1"]

@@ -99,8 +99,10 @@ impl Options {
             facts.primary_employee_number = Some(primary);
             facts.fused_from = Some(Some(absorbed.entry.uuid));
         }
+        terms.why = SmolStr::new(format!("fusion: has absorbed {}", absorbed.entry.uuid));
         let mut updates = self.updates(snapshot, survivor, &body, terms)?;
         let (body, mut terms) = self.rewritten(snapshot, absorbed, &second, Event::Absorbed, |_| {});
+        terms.why = SmolStr::new(format!("fusion: absorbed by {}", survivor.entry.uuid));
         if let Some(facts) = &mut terms.facts {
             facts.fused_into = Some(Some(survivor.entry.uuid));
         }
@@ -119,11 +121,13 @@ impl Options {
             facts.primary_employee_number = Some(None);
             facts.fused_from = Some(None);
         }
+        terms.why = SmolStr::new_static("fusion taken back");
         let mut updates = self.updates(snapshot, survivor, &body, terms)?;
         let (body, mut terms) = self.rewritten(snapshot, absorbed, &second, Event::Fused, |_| {});
         if let Some(facts) = &mut terms.facts {
             facts.fused_into = Some(None);
         }
+        terms.why = SmolStr::new_static("fusion taken back");
         updates.extend(self.updates(snapshot, absorbed, &body, terms)?);
         Ok(updates)
     }
