@@ -303,6 +303,26 @@ attributes:
     assert counts(running.run(table, f"--mapping={mapping}")) == tally(unchanged=1)
 
 
+def test_a_row_of_another_width_stays_refused(running, tmp_path):
+    """The reject file must not turn it into one that fits."""
+    mapping = tmp_path / "wide.yml"
+    mapping.write_text("""\
+dn: "uid={uid},ou=people,{suffix}"
+object_classes: [inetOrgPerson]
+attributes:
+  uid: { column: A, required: true }
+  sn: { column: B }
+  cn: { column: C }
+""")
+    table = tmp_path / "wide.csv"
+    table.write_text("A,B,C\nwide1,S,C,surplus\nwide2,S,C,two,more\n")
+    for number in range(2):
+        found = counts(running.run(table, f"--mapping={mapping}"))
+        assert found == tally(refused=2), (number, found)
+        table = table.with_suffix(".rej.csv") if number == 0 else table
+    assert "two,more" in table.read_text()
+
+
 @pytest.mark.parametrize("text,where", [
     ("colour: red\n", "colour"),
     ("attributes: {uid: {column: NUM, then: [wash]}}\n", "attributes.uid"),

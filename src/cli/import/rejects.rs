@@ -73,10 +73,11 @@ impl Rejects {
     fn text(&self, raw: &Raw, reason: &str) -> anyhow::Result<Vec<u8>> {
         match (raw, &self.form) {
             (Raw::Ldif(text), _) => Ok(format!("# {reason}\n{text}\n").into_bytes()),
+            // Missing cells are there to be filled in; surplus ones stay, or the row would seem to fit.
             (Raw::Row(cells), Form::Table { delimiter, quote, header }) => {
                 let width = header.as_ref().map_or(cells.len(), Vec::len);
-                let own = cells.iter().take(width).map(Vec::as_slice);
                 let missing = std::iter::repeat_n(&b""[..], width.saturating_sub(cells.len()));
+                let own = cells.iter().map(Vec::as_slice);
                 line(own.chain(missing).chain([reason.as_bytes()]), *delimiter, *quote)
             }
             (Raw::Row(cells), Form::Ldif) => line(cells.iter().map(Vec::as_slice), b',', b'"'),
@@ -103,7 +104,7 @@ fn header(form: &Form) -> anyhow::Result<Vec<u8>> {
 }
 
 fn line<'a>(cells: impl Iterator<Item = &'a [u8]>, delimiter: u8, quote: u8) -> anyhow::Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).quote(quote).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new().flexible(true).delimiter(delimiter).quote(quote).from_writer(Vec::new());
     writer.write_record(cells)?;
     Ok(writer.into_inner()?)
 }

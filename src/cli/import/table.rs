@@ -18,6 +18,8 @@ pub struct Table<R> {
     mapping: Mapping,
     /// Cells of a row, where there is a header to count them by.
     width: Option<usize>,
+    /// Whether it is a file of refused rows, with the reason behind the cells of each.
+    came_back: bool,
     form: Form,
 }
 
@@ -42,10 +44,12 @@ impl<R: Read> Table<R> {
             .flexible(true)
             .from_reader(input);
         let mut header: Option<Vec<Vec<u8>>> = None;
+        let mut came_back = false;
         let mut columns = Columns { names: None };
         if mapping.format.header {
             let cells = cells(reader.byte_headers().with_context(|| table.display().to_string())?);
             let names = cells.iter().map(|c| encoding.decode(c).0.trim().to_owned());
+            came_back = cells.last().is_some_and(|last| last == REASON.as_bytes());
             columns.names = Some(names.filter(|name| name != REASON).collect());
             header = Some(cells.into_iter().filter(|c| c != REASON.as_bytes()).collect());
         }
@@ -53,6 +57,7 @@ impl<R: Read> Table<R> {
             reader,
             encoding,
             mapping: Mapping::bind(mapping, path, suffix, &columns, schema)?,
+            came_back,
             width: header.as_ref().map(Vec::len),
             form: Form::Table { delimiter, quote, header },
         })
@@ -69,16 +74,17 @@ impl<R: Read> Table<R> {
             return Ok(None);
         }
         let line = row.position().map_or(0, csv::Position::line);
-        let raw = cells(&row);
+        let mut raw = cells(&row);
+        if self.came_back {
+            raw.pop();
+        }
         let wish = self.wish(&raw).map(Wish::Upsert);
         Ok(Some(Item { raw: Raw::Row(raw), wish: wish.map_err(|reason| format!("line {line}: {reason}")) }))
     }
 
     fn wish(&self, raw: &[Vec<u8>]) -> Result<super::wish::Upsert, String> {
-        // A refused row that comes back has its reason behind the cells.
         if let Some(width) = self.width
             && raw.len() != width
-            && raw.len() != width + 1
         {
             return Err(format!("the row has {} cells and the header {width}", raw.len()));
         }

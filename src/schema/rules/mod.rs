@@ -202,6 +202,9 @@ fn compile(
         reader.under("properties", |r| {
             r.under(&name, |r| match schema.attr_id(&name) {
                 None => r.refuse("is not an attribute type of the LDAP schema"),
+                Some(attr) if schema.is_secret(attr) => {
+                    r.refuse("is a secret: its values are hashed before any rule could look at them");
+                }
                 Some(attr) if properties.iter().any(|p| p.attr == attr) => {
                     r.refuse("is declared a second time, under another spelling");
                 }
