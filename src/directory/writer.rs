@@ -15,7 +15,10 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{
+    mpsc::{self, error::TryRecvError},
+    oneshot, watch,
+};
 
 pub(super) struct Writer<D> {
     pub disk: D,
@@ -46,7 +49,7 @@ impl<D: Disk> Writer<D> {
         let mut jobs = VecDeque::new();
         loop {
             if jobs.is_empty() {
-                match self.queue.blocking_recv() {
+                match self.next_job() {
                     Some(job) => jobs.push_back(job),
                     None => return,
                 }
@@ -59,6 +62,18 @@ impl<D: Disk> Writer<D> {
             }
             if self.turn(&mut jobs) == Turn::Last {
                 return;
+            }
+        }
+    }
+
+    /// The next job. While none comes the journal is trimmed: a job waits for one step at the most.
+    fn next_job(&mut self) -> Option<Job> {
+        loop {
+            match self.queue.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.trim() > 0 => {}
+                Err(TryRecvError::Empty) => return self.queue.blocking_recv(),
             }
         }
     }
@@ -122,7 +137,8 @@ impl<D: Disk> Writer<D> {
                 self.announce.send_replace(head);
                 self.cursors.extend(cursors);
                 answer_all(answers, &Ok(()));
-                self.trim(head);
+                // Under load too, so that the journal does not outgrow the trim.
+                self.trim();
             }
             Err(error) => {
                 tracing::error!(%error, "commit failed");
@@ -159,20 +175,28 @@ impl<D: Disk> Writer<D> {
         Ok(changes)
     }
 
-    /// Removes journal records that every target has passed, a few at a time.
-    fn trim(&mut self, head: u64) {
+    /// Removes journal records that every target has passed, a few at a time; answers how many.
+    fn trim(&mut self) -> usize {
+        let limits = &self.options.limits;
+        let head = self.current.load().head;
         let passed = self.options.targets.iter().map(|t| self.cursors.get(t).copied().unwrap_or(0)).min();
         // The last record stays: it tells the time of the head after a restart.
-        let upto = passed.unwrap_or(head).min(head.saturating_sub(self.options.limits.journal_keep.max(1)));
-        if upto < self.disk.info().first_log {
-            return;
+        let upto = passed.unwrap_or(head).min(head.saturating_sub(limits.journal_keep.max(1)));
+        let first = self.journal_start.load(Ordering::Acquire);
+        if upto < first || !self.healthy.load(Ordering::Acquire) {
+            return 0;
         }
-        let trimmed = self.disk.trim(upto, self.options.limits.commit_batch);
-        self.journal_start.store(self.disk.info().first_log, Ordering::Release);
-        if let Err(error) = trimmed {
-            tracing::error!(%error, "the journal could not be trimmed");
-            if !error.refused() {
-                self.healthy.store(false, Ordering::Release);
+        match self.disk.trim(upto, limits.commit_batch) {
+            Ok(trimmed) => {
+                self.journal_start.store(first.saturating_add(trimmed as u64), Ordering::Release);
+                trimmed
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal could not be trimmed");
+                if !error.refused() {
+                    self.healthy.store(false, Ordering::Release);
+                }
+                0
             }
         }
     }

@@ -12,3 +12,4 @@ mod ldap;
 mod model;
 mod states;
 mod support;
+mod trim;
