@@ -18,6 +18,7 @@ mod pause;
 mod plan;
 mod push;
 mod queue;
+pub mod reconcile;
 mod save;
 pub mod scim;
 mod scope;
