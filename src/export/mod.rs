@@ -6,10 +6,11 @@
 //! journal -> feed -> queue -> plan (row, snapshot) -> push (target) -> settle -> save -> verdicts
 //! ```
 //!
-//! Nothing here speaks LDAP, and nothing but `scim` speaks HTTP.
+//! Nothing here speaks LDAP, and nothing but targets speaks HTTP.
 
 mod backoff;
 mod feed;
+pub mod http;
 mod links;
 mod managed;
 mod mapping;

@@ -2,10 +2,12 @@
 
 use crate::{
     clock::Timestamp,
-    export::target::{Document, Fault, Remote},
+    export::{
+        http::retry_after,
+        target::{Document, Fault, Remote},
+    },
 };
 use serde_json::Value;
-use std::time::Duration;
 
 /// An answer, read to its end.
 #[derive(Clone, Debug, Default)]
@@ -76,16 +78,6 @@ pub fn remote(document: &Document, etag: Option<String>) -> Option<Remote> {
     Some(Remote { id, etag: etag.or_else(|| version.map(str::to_owned)), document: document.clone() })
 }
 
-/// Seconds or an HTTP date (RFC 9110 section 10.2.3).
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?.as_second();
-    Some(Duration::from_secs(u64::try_from(at.saturating_sub(now.secs())).unwrap_or(0)))
-}
-
 const DETAIL_CHARS: usize = 200;
 
 #[cfg(test)]
@@ -113,21 +105,6 @@ mod tests {
             (500, json!(null), busy(500)),
         ] {
             assert_eq!(answer(status, body).fault(now), expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = Timestamp::from_secs(784_111_700);
-        for (text, expected) in [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(77)),
-            ("Tue, 06 Nov 1984 08:49:37 GMT", Some(0)),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            assert_eq!(retry_after(text, now), expected.map(Duration::from_secs), "{text}");
         }
     }
 
