@@ -16,7 +16,7 @@
 //! | 4 | [`store`] | sled, record format, keys; no meaning of a record |
 //! | 3 | [`access`] [`lifecycle`] [`auth`] [`sesame`] [`likeness`], and below them [`filter`] | decisions: pure functions; Sesame's JSON form of an identity; names that are alike |
 //! | 2 | [`entry`] | values of an entry in wire form, drafts, LDIF |
-//! | 1 | [`schema`] | attribute types, classes, matching, validation |
+//! | 1 | [`schema`] [`expression`] | attribute types, classes, matching, validation; the steps of mapping files |
 //! | 0 | [`dn`] [`clock`] [`limits`] [`names`] | syntax, time, bounds, metric names |
 //!
 //! Floors 0 to 3 are plain code without I/O, but for the schema loader, which reads once at
@@ -160,6 +160,7 @@ pub mod directory;
 pub mod dn;
 pub mod entry;
 pub mod export;
+pub mod expression;
 pub mod filter;
 pub mod http;
 pub mod ldap;

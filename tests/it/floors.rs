@@ -11,7 +11,7 @@ use std::{
 /// half a floor below the decisions that use them: access rules hold filters.
 const FLOORS: [&[&str]; 9] = [
     &["dn", "clock", "limits", "names"],
-    &["schema"],
+    &["schema", "expression"],
     &["entry"],
     &["filter"],
     &["access", "lifecycle", "auth", "sesame", "likeness"],

@@ -1,17 +1,15 @@
 //! Expressions of a mapping file: how the cells of a row become the values of an attribute. Bound
 //! once to the columns of the table, then evaluated row by row.
 
-use super::mapping::{Fallback, Source, Step};
+use super::mapping::Source;
+use crate::expression::{Steps, filled};
 use encoding_rs::Encoding;
-use jiff::{civil::DateTime, fmt::strtime::BrokenDownTime};
-use regex::Regex;
 use smol_str::SmolStr;
-use std::collections::BTreeMap;
 
 /// A source and the steps that its values go through, bound to the columns of one table.
 pub struct Expression {
     origin: Origin,
-    steps: Vec<Bound>,
+    steps: Steps,
 }
 
 enum Origin {
@@ -19,17 +17,6 @@ enum Origin {
     Constant(String),
     FirstOf(Vec<Expression>),
     Concat(Vec<Expression>),
-}
-
-enum Bound {
-    Trim,
-    Lower,
-    Upper,
-    Split(String),
-    Date { from: String, to: String },
-    Lookup { table: BTreeMap<String, String>, otherwise: Fallback },
-    Capture(Regex),
-    Default(String),
 }
 
 /// The columns of a table, by name or by number from 1.
@@ -67,7 +54,7 @@ impl Expression {
             (None, None, None, Some(list)) => Origin::Concat(parts(list)?),
             _ => return Err("expected one of column, constant, first_of, concat".to_owned()),
         };
-        Ok(Expression { origin, steps: source.then.iter().map(bind_step).collect::<Result<_, _>>()? })
+        Ok(Expression { origin, steps: Steps::bind(&source.then)? })
     }
 
     /// The values that a row gives. `Err` says which rule a cell breaks.
@@ -90,16 +77,12 @@ impl Expression {
             }
             Origin::Concat(list) => concatenated(list, row, trim)?,
         };
-        self.steps.iter().try_fold(values, |values, step| step.apply(values))
+        self.steps.apply(values)
     }
 
     fn is_constant(&self) -> bool {
         matches!(self.origin, Origin::Constant(_))
     }
-}
-
-fn filled(text: &str) -> Vec<String> {
-    if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
 }
 
 /// Constants between empty cells are no value.
@@ -114,58 +97,6 @@ fn concatenated(list: &[Expression], row: &[String], trim: bool) -> Result<Vec<S
         values.iter().for_each(|v| text.push_str(v));
     }
     Ok(if any { filled(&text) } else { Vec::new() })
-}
-
-fn bind_step(step: &Step) -> Result<Bound, String> {
-    Ok(match step {
-        Step::Trim => Bound::Trim,
-        Step::Lower => Bound::Lower,
-        Step::Upper => Bound::Upper,
-        Step::Split(separator) if separator.is_empty() => return Err("split: the separator is empty".to_owned()),
-        Step::Split(separator) => Bound::Split(separator.clone()),
-        Step::Date { from, to } => Bound::Date { from: from.clone(), to: to.clone() },
-        Step::Lookup { table, otherwise } => Bound::Lookup { table: table.clone(), otherwise: *otherwise },
-        Step::Capture(pattern) => Bound::Capture(Regex::new(pattern).map_err(|e| format!("capture: {e}"))?),
-        Step::Default(text) => Bound::Default(text.clone()),
-    })
-}
-
-impl Bound {
-    fn apply(&self, values: Vec<String>) -> Result<Vec<String>, String> {
-        let each = |f: &dyn Fn(&str) -> Result<Vec<String>, String>| {
-            values.iter().map(|v| f(v)).collect::<Result<Vec<_>, _>>().map(|lists| lists.concat())
-        };
-        match self {
-            Bound::Trim => each(&|v| Ok(filled(v.trim()))),
-            Bound::Lower => each(&|v| Ok(vec![v.to_lowercase()])),
-            Bound::Upper => each(&|v| Ok(vec![v.to_uppercase()])),
-            Bound::Split(separator) => each(&|v| Ok(v.split(separator).map(str::trim).flat_map(filled).collect())),
-            Bound::Date { from, to } => each(&|v| date(v, from, to).map(|text| vec![text])),
-            Bound::Lookup { table, otherwise } => each(&|v| match (table.get(v), otherwise) {
-                (Some(found), _) => Ok(filled(found)),
-                (None, Fallback::Keep) => Ok(vec![v.to_owned()]),
-                (None, Fallback::Drop) => Ok(Vec::new()),
-                (None, Fallback::Refuse) => Err("lookup: the value is not in the table".to_owned()),
-            }),
-            Bound::Capture(pattern) => each(&|v| {
-                let found = pattern.captures(v).ok_or("capture: the value does not match")?;
-                // The first group, or all that matched where there is no group.
-                Ok(found.get(1).or(found.get(0)).map(|m| filled(m.as_str())).unwrap_or_default())
-            }),
-            Bound::Default(text) if values.is_empty() => Ok(vec![text.clone()]),
-            Bound::Default(_) => Ok(values),
-        }
-    }
-}
-
-/// A date without a time is its midnight.
-fn date(text: &str, from: &str, to: &str) -> Result<String, String> {
-    let read = BrokenDownTime::parse(from, text).map_err(|_| format!("date: expected the form {from}"))?;
-    let time: DateTime = read
-        .to_datetime()
-        .or_else(|_| read.to_date().map(|day| day.at(0, 0, 0, 0)))
-        .map_err(|_| format!("date: {from} does not make a day"))?;
-    BrokenDownTime::from(time).to_string(to).map_err(|_| format!("date: {to} cannot be written"))
 }
 
 /// An encoding by its label. Only those in which ASCII is ASCII can be cut into cells first.

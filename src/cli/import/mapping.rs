@@ -5,6 +5,7 @@ use super::expression::{Columns, Expression, encoding, filled_template};
 use super::wish::{Upsert, Wanted};
 use crate::{
     dn::{Dn, escape_value},
+    expression::Step,
     schema::Schema,
 };
 use anyhow::{Context, anyhow, bail};
@@ -97,37 +98,6 @@ struct AttributeDef {
     #[serde(default)]
     on_create: bool,
     absent: Option<Absent>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    Trim,
-    Lower,
-    Upper,
-    Split(String),
-    /// In the letters of strftime.
-    Date {
-        from: String,
-        to: String,
-    },
-    Lookup {
-        table: BTreeMap<String, String>,
-        #[serde(default)]
-        otherwise: Fallback,
-    },
-    /// What the first group of the pattern matches.
-    Capture(String),
-    Default(String),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fallback {
-    Keep,
-    Drop,
-    #[default]
-    Refuse,
 }
 
 fn column<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SmolStr>, D::Error> {
