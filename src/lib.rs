@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | 7 | [`config`] [`cli`] [`server`] [`certs`] [`reload`] [`telemetry`] [`timer`] `main` | everything; fills each module's `Options`, starts and stops tasks |
 //! | 6 | [`ldap`] [`http`] [`export`] | one protocol each; never each other |
-//! | 5 | [`directory`] | the operations and the one writer; no protocol |
+//! | 5 | [`directory`] [`provisioning`] | the operations and the one writer; what is said and asked about targets; no protocol |
 //! | 4 | [`store`] | sled, record format, keys; no meaning of a record |
 //! | 3 | [`access`] [`lifecycle`] [`auth`] [`sesame`] [`likeness`], and below them [`filter`] | decisions: pure functions; Sesame's JSON form of an identity; names that are alike |
 //! | 2 | [`entry`] | values of an entry in wire form, drafts, LDIF |
@@ -168,6 +168,7 @@ pub mod lifecycle;
 pub mod likeness;
 pub mod limits;
 pub mod names;
+pub mod provisioning;
 pub mod reload;
 pub mod schema;
 pub mod server;

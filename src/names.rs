@@ -7,7 +7,12 @@ pub const ENTRIES: &str = "vestibule_entries";
 pub const COMMITS: &str = "vestibule_commits_total";
 pub const COMMITTED_JOBS: &str = "vestibule_committed_jobs_total";
 pub const EXPORT_PUSHES: &str = "vestibule_export_pushes_total";
+pub const EXPORT_SECONDS: &str = "vestibule_export_push_seconds";
 pub const EXPORT_LAG: &str = "vestibule_export_lag";
+pub const EXPORT_QUEUE: &str = "vestibule_export_queue";
+pub const EXPORT_FAILED: &str = "vestibule_export_failed";
+pub const EXPORT_QUARANTINED: &str = "vestibule_export_quarantined";
+pub const EXPORT_STAGED: &str = "vestibule_export_staged";
 
 /// Fields of the line that closes an operation.
 pub const CONN: &str = "conn";

@@ -9,6 +9,7 @@ use crate::{
     dn::Dn,
     entry::ldif,
     export, http, ldap,
+    provisioning::Provisioning,
     reload::Reload,
     store::{self, SledDisk},
     telemetry, timer,
@@ -55,18 +56,23 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         (ldap_socket.local_addr()?, ldaps_socket.local_addr()?, http_socket.local_addr()?);
 
     let stop = CancellationToken::new();
-    let exporters =
-        Arc::new(export::start(Arc::clone(&directory), built.targets, Arc::clone(&clock), stop.child_token()));
+    let exporters = Arc::new(export::start(
+        Arc::clone(&directory),
+        built.targets,
+        Some(settings.file.data.clone()),
+        Arc::clone(&clock),
+        stop.child_token(),
+    ));
+    let provisioning: Arc<dyn Provisioning> = Arc::<export::Exporters>::clone(&exporters);
     let fronts = TaskTracker::new();
     let listeners = ldap::Listeners { ldap: Some(ldap_socket), ldaps: Some(ldaps_socket), ldapi };
-    let watched = Arc::clone(&exporters);
     let options = ldap::Options {
         directory: Arc::clone(&directory),
         admin,
         tls: Some(Arc::clone(&tls)),
         limits: Arc::clone(&built.limits),
         clock: Arc::clone(&clock),
-        target_lines: Arc::new(move || watched.status().iter().map(target_lines).collect()),
+        provisioning: Arc::clone(&provisioning),
         bounds: built.bounds,
         controls: built.controls,
         version_2: built.version_2,
@@ -80,7 +86,6 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     fronts.spawn(telemetry::keep_metrics_small(metrics.clone(), stop.clone()));
     let reload =
         Arc::new(Reload { settings: settings.clone(), directory: Arc::clone(&directory), tls: Arc::clone(&tls) });
-    let status = Arc::clone(&exporters);
     let options = http::Options {
         directory: Arc::clone(&directory),
         stop: stop.clone(),
@@ -104,7 +109,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
                 Box::pin(async move { reload.lifecycle().await })
             })
         },
-        target_status: Arc::new(move || serde_json::to_value(status.status()).unwrap_or_default()),
+        provisioning,
     };
     fronts.spawn(timer::run(Arc::clone(&directory), settings.file.lifecycle.tick_secs, clock, stop.clone()));
     fronts.spawn(http::run(http_socket, options));
@@ -303,23 +308,4 @@ impl Signals {
             _ = self.hang_up.recv() => Wish::Reload,
         }
     }
-}
-
-/// What the monitor shows of one target.
-fn target_lines(status: &export::TargetStatus) -> ldap::TargetLines {
-    let state = match &status.state {
-        export::State::Running => "running",
-        export::State::Stopped(why) => why,
-    };
-    let mut lines = vec![
-        format!("kind: {}", status.kind),
-        format!("state: {state}"),
-        format!("cursor: {}", status.cursor),
-        format!("lag: {}", status.lag),
-        format!("pending: {}", status.pending),
-        format!("failed: {}", status.failed),
-        format!("linked: {}", status.linked),
-    ];
-    lines.extend(status.last_success.iter().map(|time| format!("last success: {time}")));
-    ldap::TargetLines { name: status.name.clone(), lines }
 }

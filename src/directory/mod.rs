@@ -205,6 +205,12 @@ enum Job {
         rows: Vec<Row>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
+    /// Whether the journal is kept for a target until it has passed.
+    Hold {
+        target: SmolStr,
+        holds: bool,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
     ReadLog {
         after: u64,
         max: usize,
@@ -260,7 +266,9 @@ impl Directory {
             options: options.clone(),
         };
         let cursors = opened.cursors;
-        let writer = writer::Writer { disk, current, queue, announce, healthy, options, cursors, journal_start };
+        let holders = options.targets.clone();
+        let writer =
+            writer::Writer { disk, holders, current, queue, announce, healthy, options, cursors, journal_start };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run())
@@ -297,6 +305,14 @@ impl Directory {
     pub async fn save_rows(&self, rows: Vec<Row>) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Rows { rows, reply }).await?;
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// From now on the journal is kept until this target has passed it, or goes without it: one that
+    /// comes back later looks at everything.
+    pub async fn hold_journal(&self, target: &SmolStr, holds: bool) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Hold { target: target.clone(), holds, reply }).await?;
         answer.await.map_err(|_| Error::Unavailable)?
     }
 

@@ -22,6 +22,8 @@ use tokio::sync::{
 
 pub(super) struct Writer<D> {
     pub disk: D,
+    /// The targets that the journal is kept for.
+    pub holders: Vec<SmolStr>,
     pub current: Arc<ArcSwap<Snapshot>>,
     pub queue: mpsc::Receiver<Job>,
     pub announce: watch::Sender<u64>,
@@ -110,6 +112,11 @@ impl<D: Disk> Writer<D> {
                     }
                     answers.push(Answer::Rows(reply));
                 }
+                Job::Hold { target, holds, reply } => {
+                    self.holders.retain(|held| *held != target);
+                    self.holders.extend(holds.then_some(target));
+                    answers.push(Answer::Rows(reply));
+                }
                 Job::ReadLog { after, max, reply } => {
                     // The reader may be gone: then nobody wants the answer.
                     let _ = reply.send(self.read_log(after, max));
@@ -179,7 +186,7 @@ impl<D: Disk> Writer<D> {
     fn trim(&mut self) -> usize {
         let limits = &self.options.limits;
         let head = self.current.load().head;
-        let passed = self.options.targets.iter().map(|t| self.cursors.get(t).copied().unwrap_or(0)).min();
+        let passed = self.holders.iter().map(|t| self.cursors.get(t).copied().unwrap_or(0)).min();
         // The last record stays: it tells the time of the head after a restart.
         let upto = passed.unwrap_or(head).min(head.saturating_sub(limits.journal_keep.max(1)));
         let first = self.journal_start.load(Ordering::Acquire);

@@ -1,11 +1,7 @@
 //! From the journal to items of the queue: every change names an object to look at, and those
 //! whose documents speak of it.
 
-use super::{
-    queue::Cause,
-    target::{Resource, Target},
-    worker::Worker,
-};
+use super::{carrier::Carrier, queue::Cause, target::Resource, worker::Worker};
 use crate::{
     clock::Timestamp,
     directory::{Change, ChangeKind, Error, Snapshot},
@@ -15,54 +11,57 @@ use crate::{
 };
 use uuid::Uuid;
 
-impl<T: Target> Worker<T> {
+impl<C: Carrier> Worker<C> {
     /// What a start finds: the cursor or none, failures that wait, objects that are gone.
     pub(super) async fn begin(&mut self) {
         let snapshot = self.directory.read();
         let known = self.links.cursor.filter(|cursor| *cursor <= snapshot.head);
         match known {
-            Some(cursor) if self.links.settings == Some(self.settings.fingerprint) => {
+            Some(cursor) if self.links.own.settings == Some(self.settings.fingerprint) => {
                 self.read = cursor;
                 self.saved_cursor = Some(cursor);
                 self.first_head = snapshot.head;
                 self.resume(&snapshot);
                 self.feed().await;
             }
-            _ => self.full_pass(),
+            _ => self.full_pass(false).await,
         }
     }
 
     /// Rows that ask for work without any change.
     fn resume(&mut self, snapshot: &Snapshot) {
         let now = (self.clock)();
-        let mut found: Vec<(Uuid, Resource, Timestamp)> = Vec::new();
-        for (object, row) in self.links.iter() {
+        let found: Vec<(Uuid, Resource, Timestamp)> = self.links.collect(|object, row| {
             let retries = row.last_error.is_some() && !row.is_refused();
-            if snapshot.by_uuid(object).is_none() || row.dangling || retries {
-                found.push((object, row.resource, row.next_attempt.unwrap_or(now)));
-            }
-        }
+            let approved = row.staged.is_some_and(|staged| staged.approved);
+            let asks = snapshot.by_uuid(object).is_none() || row.dangling || retries || approved;
+            asks.then(|| (object, row.resource, row.next_attempt.unwrap_or(now)))
+        });
         for (object, resource, due) in found {
             self.queue.add(object, resource, due, Cause::default());
         }
     }
 
     /// Looks at every entry in scope and at every object that is linked. What the target holds
-    /// already as it should be costs no request.
-    pub(super) fn full_pass(&mut self) {
+    /// already as it should be costs no request, unless what is known of the target is in `doubt`.
+    pub(super) async fn full_pass(&mut self, doubt: bool) {
         let snapshot = self.directory.read();
         // The head first: whatever changes during the pass is read from the journal after it.
         self.read = snapshot.head;
         self.first_head = snapshot.head;
         self.pass_open = true;
         let now = (self.clock)();
-        let cause = Cause { number: Some(0), ..Cause::default() };
-        for node in snapshot.walk() {
+        let cause = Cause { number: Some(0), force: doubt, doubt };
+        for (looked_at, node) in snapshot.walk().enumerate() {
+            // Others have work, too.
+            if looked_at % LOOKS_A_TURN == LOOKS_A_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             if let Some(resource) = self.settings.scopes.resource(&snapshot, node) {
                 self.queue.add(node.entry.uuid, resource, now, cause);
             }
         }
-        let rows: Vec<(Uuid, Resource)> = self.links.iter().map(|(uuid, row)| (uuid, row.resource)).collect();
+        let rows: Vec<(Uuid, Resource)> = self.links.collect(|uuid, row| Some((uuid, row.resource)));
         for (object, resource) in rows {
             self.queue.add(object, resource, now, cause);
         }
@@ -82,7 +81,7 @@ impl<T: Target> Worker<T> {
                         self.read = number;
                     }
                 }
-                Err(Error::Store(store::Error::Trimmed { .. })) => return self.full_pass(),
+                Err(Error::Store(store::Error::Trimmed { .. })) => return self.full_pass(false).await,
                 Err(error) => return self.halt(format!("the journal cannot be read: {error}")),
             }
         }
@@ -133,7 +132,7 @@ impl<T: Target> Worker<T> {
         }
     }
 
-    fn ask(&mut self, snapshot: &Snapshot, object: Uuid, cause: Cause) -> Resource {
+    pub(super) fn ask(&mut self, snapshot: &Snapshot, object: Uuid, cause: Cause) -> Resource {
         let of_entry = || self.settings.scopes.resource(snapshot, snapshot.by_uuid(object)?);
         let of_row = self.links.get(object).map(|row| row.resource);
         let resource = of_row.or_else(of_entry).unwrap_or(Resource::User);
@@ -145,3 +144,6 @@ impl<T: Target> Worker<T> {
 
 /// What was refused for want of something else may be taken now.
 const FORCED: Cause = Cause { number: None, force: true, doubt: false };
+
+/// Entries that a full pass looks at between two looks at the rest of the program.
+const LOOKS_A_TURN: usize = 1024;

@@ -1,10 +1,14 @@
 //! Requests as every target needs them that is reached by HTTP: address, certificates, time limit,
 //! bounded answers. Knows no protocol above HTTP; credentials are put on by those who know theirs.
 
-use super::target::Fault;
+use super::{
+    Throttle, Tools,
+    ledger::{Ledger, Line},
+    target::Fault,
+};
 use crate::clock::Timestamp;
 use reqwest::{
-    Client, Method, RequestBuilder,
+    Client, Method, Request, RequestBuilder,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::{Attempt, Policy},
 };
@@ -12,7 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     error::Error,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 use url::Url;
 
@@ -29,6 +34,8 @@ pub struct Connection {
 pub struct Http {
     client: Client,
     base: Url,
+    throttle: Arc<Throttle>,
+    ledger: Ledger,
 }
 
 /// An answer of any status, read to its end.
@@ -40,7 +47,7 @@ pub struct Reply {
 }
 
 impl Http {
-    pub fn new(connection: &Connection) -> Result<Self, Fault> {
+    pub fn new(connection: &Connection, tools: &Tools) -> Result<Self, Fault> {
         // Whoever came first has installed the same provider: the program has only this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
@@ -56,7 +63,12 @@ impl Http {
             builder = builder.tls_certs_only(certificates);
         }
         let client = builder.build().map_err(|e| Fault::Closed(format!("no HTTP client: {}", reason(&e))))?;
-        Ok(Http { client, base: connection.base_url.clone() })
+        Ok(Http {
+            client,
+            base: connection.base_url.clone(),
+            throttle: Arc::clone(&tools.throttle),
+            ledger: tools.ledger.clone(),
+        })
     }
 
     /// A request below the base.
@@ -69,8 +81,26 @@ impl Http {
         self.client.get(url)
     }
 
-    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Fault> {
-        let mut response = request.send().await.map_err(|e| Fault::Unreachable(reason(&e)))?;
+    /// One request in its turn. `line` says of the log's line what only the caller knows.
+    pub async fn send(&self, request: RequestBuilder, line: Line) -> Result<Reply, Fault> {
+        let request = request.build().map_err(|e| Fault::Refused(reason(&e)))?;
+        self.throttle.turn().await;
+        let (action, path) = (request.method().to_string(), request.url().path().to_owned());
+        let began = Instant::now();
+        let replied = self.exchange(request).await;
+        self.ledger.note(Line {
+            action,
+            path,
+            status: replied.as_ref().ok().map(|reply| reply.status),
+            elapsed_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            error: replied.as_ref().err().map(ToString::to_string),
+            ..line
+        });
+        replied
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Reply, Fault> {
+        let mut response = self.client.execute(request).await.map_err(|e| Fault::Unreachable(reason(&e)))?;
         let mut reply =
             Reply { status: response.status().as_u16(), headers: response.headers().clone(), body: Vec::new() };
         while let Some(chunk) = response.chunk().await.map_err(|e| Fault::Unreachable(reason(&e)))? {

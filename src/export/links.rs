@@ -1,94 +1,30 @@
 //! What one target is known to hold: a row for each object, as kept in the store, and who refers
 //! to whom.
 
-use super::target::Resource;
-use crate::{clock::Timestamp, directory::Row, dn::DnKey, store::RecordKey};
+use super::{
+    guard::Guard,
+    notes,
+    row::{self, LinkRow},
+    target::Resource,
+};
+use crate::{directory::Row, dn::DnKey, provisioning::Wish, store::RecordKey};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 use uuid::Uuid;
 
-/// What a target holds of one object, and what became of the last attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkRow {
-    pub resource: Resource,
-    /// `None` until the target has answered a create.
-    pub remote_id: Option<String>,
-    /// The canonical text of the document that the target has taken.
-    pub sent: Option<String>,
-    pub etag: Option<String>,
-    /// The `active` that was sent last.
-    pub active: Option<bool>,
-    /// The version of the entry that this row speaks of: its `operational.changed`.
-    pub as_of: u64,
-    /// The last update may have been carried out, in part or whole: look before the next.
-    pub unsure: bool,
-    /// Failed attempts in a row.
-    pub attempt: u32,
-    pub next_attempt: Option<Timestamp>,
-    pub last_error: Option<String>,
-    /// The target has refused the document with this checksum for good.
-    pub refused: Option<u32>,
-    /// Entries that the document refers to, linked or not.
-    pub refs: Vec<Uuid>,
-    /// The entry names objects that do not exist; they may come.
-    pub dangling: bool,
-}
-
-const VERSION: u8 = 1;
-
-impl LinkRow {
-    pub fn new(resource: Resource) -> Self {
-        LinkRow {
-            resource,
-            remote_id: None,
-            sent: None,
-            etag: None,
-            active: None,
-            as_of: 0,
-            unsure: false,
-            attempt: 0,
-            next_attempt: None,
-            last_error: None,
-            refused: None,
-            refs: Vec::new(),
-            dangling: false,
-        }
-    }
-
-    pub fn encode(&self) -> Vec<u8> {
-        versioned(self)
-    }
-
-    /// `None` if a later release wrote it.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [VERSION, rest @ ..] => postcard::from_bytes(rest).ok(),
-            _ => None,
-        }
-    }
-
-    pub fn is_refused(&self) -> bool {
-        self.refused.is_some()
-    }
-}
-
-fn versioned(value: &impl Serialize) -> Vec<u8> {
-    let mut out = vec![VERSION];
-    if let Ok(bytes) = postcard::to_stdvec(value) {
-        out.extend(bytes);
-    }
-    out
-}
-
 /// What is kept of the target as a whole, in the row of the nil UUID, which no entry has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Own {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Own {
     /// Under which settings every object was looked at last.
-    settings: u32,
+    pub settings: Option<u32>,
+    pub wish: Wish,
+    /// Why it is paused or disabled, in the operator's words.
+    pub why: String,
+    pub guard: Guard,
 }
 
 /// Whose the objects of the target are, by their ids; shared with the pushes under way.
@@ -105,21 +41,52 @@ impl Claims {
     }
 }
 
+/// The rows of one target by object. The worker writes, whoever shows them reads.
+pub type Table = Arc<RwLock<HashMap<Uuid, LinkRow>>>;
+
 /// All rows of one target.
 #[derive(Default)]
 pub struct Links {
-    rows: HashMap<Uuid, LinkRow>,
+    rows: Table,
     refs_of: HashMap<Uuid, Vec<Uuid>>,
     /// Referred to -> those that refer to it.
     referrers: HashMap<Uuid, HashSet<Uuid>>,
     /// Names that nobody has -> those that refer to them.
     absent: HashMap<DnKey, HashSet<Uuid>>,
     absent_of: HashMap<Uuid, Vec<DnKey>>,
-    linked: usize,
-    failed: usize,
+    counts: Counts,
     pub claims: Claims,
-    pub settings: Option<u32>,
+    pub own: Own,
     pub cursor: Option<u64>,
+    /// What a carrier has noted: see [`notes`].
+    pub note: Option<Vec<u8>>,
+}
+
+/// How many rows are what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub linked: usize,
+    pub failed: usize,
+    pub quarantined: usize,
+    pub staged: usize,
+}
+
+impl Counts {
+    fn of(row: &LinkRow) -> [bool; 4] {
+        [row.remote_id.is_some(), row.last_error.is_some(), row.quarantined, row.staged.is_some()]
+    }
+
+    fn places(&mut self) -> [&mut usize; 4] {
+        [&mut self.linked, &mut self.failed, &mut self.quarantined, &mut self.staged]
+    }
+
+    fn add(&mut self, row: &LinkRow) {
+        self.places().into_iter().zip(Self::of(row)).for_each(|(place, is)| *place += usize::from(is));
+    }
+
+    fn take(&mut self, row: &LinkRow) {
+        self.places().into_iter().zip(Self::of(row)).for_each(|(place, is)| *place -= usize::from(is));
+    }
 }
 
 impl Links {
@@ -132,12 +99,8 @@ impl Links {
                 RecordKey::Cursor(_) => {
                     links.cursor = bytes.as_slice().try_into().ok().map(u64::from_be_bytes);
                 }
-                RecordKey::Link { object, .. } if object.is_nil() => {
-                    links.settings = match bytes.as_slice() {
-                        [VERSION, rest @ ..] => postcard::from_bytes(rest).ok().map(|own: Own| own.settings),
-                        _ => None,
-                    };
-                }
+                RecordKey::Link { object, .. } if object.is_nil() => links.own = row::decode_own(&bytes),
+                RecordKey::Link { object, .. } if object == notes::PLACE => links.note = Some(bytes),
                 RecordKey::Link { object, .. } => match LinkRow::decode(&bytes) {
                     Some(row) => {
                         links.set_refs(object, row.refs.clone());
@@ -153,33 +116,54 @@ impl Links {
         links
     }
 
-    pub fn get(&self, object: Uuid) -> Option<&LinkRow> {
-        self.rows.get(&object)
+    /// A look at the rows for others.
+    pub fn table(&self) -> Table {
+        Arc::clone(&self.rows)
     }
 
-    pub fn remote_id(&self, object: Uuid) -> Option<&str> {
-        self.rows.get(&object)?.remote_id.as_deref()
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Uuid, LinkRow>> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (Uuid, &LinkRow)> {
-        self.rows.iter().map(|(uuid, row)| (*uuid, row))
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Uuid, LinkRow>> {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, object: Uuid) -> Option<LinkRow> {
+        self.read().get(&object).cloned()
+    }
+
+    pub fn contains(&self, object: Uuid) -> bool {
+        self.read().contains_key(&object)
+    }
+
+    pub fn remote_id(&self, object: Uuid) -> Option<String> {
+        self.read().get(&object)?.remote_id.clone()
+    }
+
+    /// The target's id of an object of this kind.
+    pub fn linked(&self, resource: Resource, object: Uuid) -> Option<String> {
+        self.read().get(&object).filter(|row| row.resource == resource)?.remote_id.clone()
+    }
+
+    /// What `pick` makes of each row.
+    pub fn collect<R>(&self, pick: impl Fn(Uuid, &LinkRow) -> Option<R>) -> Vec<R> {
+        self.read().iter().filter_map(|(uuid, row)| pick(*uuid, row)).collect()
     }
 
     pub fn put(&mut self, object: Uuid, row: LinkRow) {
-        let old = self.rows.remove(&object);
+        let old = self.write().remove(&object);
         self.discount(object, old);
-        self.linked += usize::from(row.remote_id.is_some());
-        self.failed += usize::from(row.last_error.is_some());
+        self.counts.add(&row);
         if let Some(id) = &row.remote_id {
             self.claims.held().insert((row.resource, id.clone()), object);
         }
-        self.rows.insert(object, row);
+        self.write().insert(object, row);
     }
 
     fn discount(&mut self, object: Uuid, old: Option<LinkRow>) {
         let Some(old) = old else { return };
-        self.linked -= usize::from(old.remote_id.is_some());
-        self.failed -= usize::from(old.last_error.is_some());
+        self.counts.take(&old);
         if let Some(id) = old.remote_id {
             let mut held = self.claims.held();
             let claim = (old.resource, id);
@@ -192,7 +176,7 @@ impl Links {
     pub fn remove(&mut self, object: Uuid) {
         self.set_refs(object, Vec::new());
         self.set_absent(object, Vec::new());
-        let old = self.rows.remove(&object);
+        let old = self.write().remove(&object);
         self.discount(object, old);
     }
 
@@ -246,19 +230,18 @@ impl Links {
         self.absent.iter().filter(|(n, _)| n.is_within(name)).flat_map(|(_, set)| set.iter().copied()).collect()
     }
 
-    /// How many objects are linked, and how many have failed.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.linked, self.failed)
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 }
 
 /// The row of an object as the store takes it.
-pub fn row(target: &SmolStr, object: Uuid, row: Option<&LinkRow>) -> Row {
+pub fn link_row(target: &SmolStr, object: Uuid, row: Option<&LinkRow>) -> Row {
     (RecordKey::Link { target: target.clone(), object }, row.map(LinkRow::encode))
 }
 
-pub fn settings_row(target: &SmolStr, settings: u32) -> Row {
-    (RecordKey::Link { target: target.clone(), object: Uuid::nil() }, Some(versioned(&Own { settings })))
+pub fn own_row(target: &SmolStr, own: &Own) -> Row {
+    (RecordKey::Link { target: target.clone(), object: Uuid::nil() }, Some(row::encode_own(own)))
 }
 
 pub fn cursor_row(target: &SmolStr, cursor: u64) -> Row {
@@ -269,42 +252,26 @@ pub fn cursor_row(target: &SmolStr, cursor: u64) -> Row {
 mod tests {
     use super::*;
 
-    fn full() -> LinkRow {
-        LinkRow {
-            remote_id: Some("r1".into()),
-            sent: Some("{}".into()),
-            etag: Some("W/\"1\"".into()),
-            active: Some(true),
-            as_of: 7,
-            unsure: true,
-            attempt: 2,
-            next_attempt: Some(Timestamp::from_secs(9)),
-            last_error: Some("busy".into()),
-            refused: Some(5),
-            refs: vec![Uuid::from_u128(2)],
-            dangling: true,
-            ..LinkRow::new(Resource::Group)
-        }
-    }
-
-    #[test]
-    fn a_row_comes_back_and_a_later_version_does_not() {
-        let mut bytes = full().encode();
-        assert_eq!(LinkRow::decode(&bytes), Some(full()));
-        bytes[0] = 2;
-        assert_eq!(LinkRow::decode(&bytes), None);
-        assert_eq!(LinkRow::decode(&[]), None);
-    }
-
     #[test]
     fn all_rows_of_a_target_are_loaded() {
         let name = SmolStr::new("t");
         let object = Uuid::from_u128(1);
-        let rows = vec![row(&name, object, Some(&full())), settings_row(&name, 77), cursor_row(&name, 12)];
-        let links = Links::load("t", rows);
-        assert_eq!((links.cursor, links.settings, links.counts()), (Some(12), Some(77), (1, 1)));
-        assert_eq!(links.get(object), Some(&full()));
+        let full = LinkRow {
+            remote_id: Some("r1".into()),
+            last_error: Some("busy".into()),
+            refs: vec![Uuid::from_u128(2)],
+            ..LinkRow::new(Resource::Group)
+        };
+        let own = Own { settings: Some(77), wish: Wish::Pause, why: "maintenance".into(), ..Own::default() };
+        let note = (RecordKey::Link { target: name.clone(), object: notes::PLACE }, Some(vec![1, 2]));
+        let rows = vec![link_row(&name, object, Some(&full)), own_row(&name, &own), cursor_row(&name, 12), note];
+        let mut links = Links::load("t", rows);
+        let counts = Counts { linked: 1, failed: 1, ..Counts::default() };
+        assert_eq!((links.cursor, &links.own, links.counts()), (Some(12), &own, counts));
+        assert_eq!((links.get(object), links.note.take()), (Some(full), Some(vec![1, 2])));
         assert_eq!(links.referrers(Uuid::from_u128(2)), [object]);
+        links.remove(object);
+        assert_eq!(links.counts(), Counts::default());
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub fn project(resource: Resource, remote: &Document, enterprise: bool) -> Docum
     let (plain, lists): (&[&str], &[(&str, &[&str])]) = match resource {
         Resource::User => (&USER_PLAIN, &USER_LISTS),
         Resource::Group => (&["externalId", "displayName"], &[("members", &["value"])]),
+        // What is written of a structure is all that is known of it.
+        Resource::Department => return remote.clone(),
     };
     let mut out = Document::new();
     for name in plain {

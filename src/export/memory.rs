@@ -1,7 +1,7 @@
 //! A target in memory: what the exporter needs of one, and nothing else. For tests and as the
 //! plainest example of [`Target`]; no configuration offers it.
 
-use super::target::{Document, Fault, Key, Remote, Resource, Stopped, Target};
+use super::target::{Document, Fault, Kept, Key, Listed, Page, Remote, Resource, Stopped, Target};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -79,7 +79,7 @@ impl Target for Memory {
             Key::ExternalId(wanted) => text(held, "externalId") == wanted,
             Key::Name(wanted) => text(held, resource.name_attribute()).eq_ignore_ascii_case(wanted),
         });
-        Ok(hits.map(|((_, id), d)| Remote { id: id.clone(), etag: None, document: d.clone() }).collect())
+        Ok(hits.map(|((_, id), d)| Remote { id: id.clone(), document: d.clone(), ..Remote::default() }).collect())
     }
 
     async fn create(&self, resource: Resource, document: &Document) -> Result<Remote, Fault> {
@@ -89,13 +89,13 @@ impl Target for Memory {
         }
         let id = Uuid::new_v4().to_string();
         state.objects.insert((resource, id.clone()), document.clone());
-        Ok(Remote { id, etag: None, document: document.clone() })
+        Ok(Remote { id, document: document.clone(), ..Remote::default() })
     }
 
     async fn read(&self, resource: Resource, id: &str) -> Result<Remote, Fault> {
         let state = self.begin("read", resource)?;
         let document = state.objects.get(&(resource, id.to_owned())).ok_or(Fault::NotFound)?;
-        Ok(Remote { id: id.to_owned(), etag: None, document: document.clone() })
+        Ok(Remote { id: id.to_owned(), document: document.clone(), ..Remote::default() })
     }
 
     async fn update(
@@ -104,7 +104,7 @@ impl Target for Memory {
         id: &str,
         _before: &Document,
         after: &Document,
-    ) -> Result<Option<String>, Stopped> {
+    ) -> Result<Kept, Stopped> {
         let mut state = self.begin("update", resource)?;
         if is_taken(&state, resource, id, after) {
             return Err(Fault::Conflict("409 uniqueness".to_owned()).into());
@@ -113,12 +113,19 @@ impl Target for Memory {
             Some(held) => *held = after.clone(),
             None => return Err(Fault::NotFound.into()),
         }
-        Ok(None)
+        Ok(Kept::default())
     }
 
     async fn delete(&self, resource: Resource, id: &str) -> Result<(), Fault> {
         let mut state = self.begin("delete", resource)?;
         state.objects.remove(&(resource, id.to_owned())).map(drop).ok_or(Fault::NotFound)
+    }
+
+    async fn list(&self, resource: Resource, _page: &Page) -> Result<Listed, Fault> {
+        let state = self.begin("list", resource)?;
+        let of_kind = state.objects.iter().filter(|((r, _), _)| *r == resource);
+        let objects = of_kind.map(|((_, id), d)| Remote { id: id.clone(), document: d.clone(), ..Remote::default() });
+        Ok(Listed { objects: objects.collect(), next: None, total: None })
     }
 
     async fn open(&self) -> Result<(), Fault> {

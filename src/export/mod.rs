@@ -3,29 +3,41 @@
 //! objects; what a target is known to hold is kept in one row for each object.
 //!
 //! ```text
-//! journal -> feed -> queue -> plan (row, snapshot) -> push (target) -> settle -> save -> verdicts
+//! journal -> feed -> queue -> plan (row, snapshot) -> guard -> carrier -> settle -> save -> verdicts
 //! ```
+//!
+//! A [`carrier::Carrier`] takes what is planned to the system: object by object
+//! ([`carrier::OneByOne`] around a [`target::Target`], by `push`), or many in one delivery. What an
+//! operator orders (`orders`) is done by the worker between two deliveries; what it shows is on the
+//! `status` board, in the table of `links`, and in the `ledger`.
 //!
 //! Nothing here speaks LDAP, and nothing but targets speaks HTTP.
 
 mod backoff;
+pub mod carrier;
 mod feed;
+mod guard;
+mod health;
 pub mod http;
+pub mod ledger;
 mod links;
 mod managed;
 mod mapping;
 mod memory;
+mod notes;
+mod orders;
 mod pause;
 mod plan;
 mod push;
 mod queue;
-pub mod reconcile;
+mod row;
 mod save;
 pub mod scim;
 mod scope;
 mod settle;
 mod status;
 pub mod target;
+mod throttle;
 mod verdicts;
 mod worker;
 
@@ -33,26 +45,36 @@ mod worker;
 mod tests;
 
 pub use backoff::Backoff;
+pub use guard::GuardLimits;
+pub use health::Quarantine;
 pub use mapping::{PRIVATE, Rules};
 pub use memory::Memory;
 pub use push::Match;
 pub use scope::{Scope, Scopes};
-pub use status::{State, TargetStatus};
+pub use throttle::Throttle;
 
 use crate::{
     clock::Clock,
     directory::{Directory, Snapshot},
     lifecycle,
+    provisioning::{Account, AccountStatus, Command, Provisioning, Refusal, State, TargetStatus, Wish},
 };
-use links::Links;
+use carrier::{Carrier, OneByOne};
+use futures_util::future::BoxFuture;
+use ledger::Ledger;
+use links::{Links, Table};
+use notes::Notes;
+use orders::Order;
 use push::Manner;
 use save::Report;
+use serde_json::Value;
 use smol_str::SmolStr;
 use status::Board;
-use std::sync::Arc;
-use target::{Fault, Target};
-use tokio::sync::watch;
+use std::{path::PathBuf, sync::Arc};
+use target::Fault;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 use verdicts::{Verdict, Verdicts, Vote};
 use worker::{Parts, Settings, Worker};
 
@@ -67,8 +89,12 @@ pub struct TargetOptions {
     pub rules: Rules,
     pub matching: Match,
     pub backoff: Backoff,
-    /// Objects pushed at one time.
+    /// Deliveries under way at one time.
     pub concurrency: usize,
+    /// Requests in one second, at most.
+    pub rate_per_second: Option<f64>,
+    pub guard: GuardLimits,
+    pub quarantine: Quarantine,
 }
 
 #[derive(Clone, Debug)]
@@ -84,28 +110,49 @@ impl Kind {
             Kind::Memory(_) => "memory",
         }
     }
+
+    /// What tells the system behind the target from another one.
+    fn address(&self) -> &str {
+        match self {
+            Kind::Scim(scim) => scim.base_url.as_str(),
+            Kind::Memory(_) => "",
+        }
+    }
+}
+
+/// What a carrier is made with, beside its own options.
+#[derive(Clone)]
+pub struct Tools {
+    pub clock: Clock,
+    pub ledger: Ledger,
+    pub throttle: Arc<Throttle>,
+    pub notes: Notes,
 }
 
 /// The running targets.
 pub struct Exporters {
-    boards: Vec<Board>,
+    desks: Vec<Desk>,
+    directory: Arc<Directory>,
     head: watch::Receiver<u64>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
 
-impl Exporters {
-    pub fn status(&self) -> Vec<TargetStatus> {
-        let head = *self.head.borrow();
-        let read = |board: &Board| {
-            let mut status = board.read();
-            status.head = head;
-            status.lag = if status.enabled { head.saturating_sub(status.cursor) } else { 0 };
-            status
-        };
-        self.boards.iter().map(read).collect()
-    }
+/// Where one target is asked for.
+struct Desk {
+    name: SmolStr,
+    board: Board,
+    /// `None` if the target does not run in this process, and why.
+    line: Result<Line, String>,
+}
 
+struct Line {
+    orders: mpsc::Sender<Order>,
+    table: Table,
+    scopes: Scopes,
+}
+
+impl Exporters {
     /// No new pushes; those under way get `limits.shutdown_secs`, then what was reached is saved.
     /// To be called before the directory is closed.
     pub async fn stop(&self) {
@@ -115,45 +162,124 @@ impl Exporters {
     }
 }
 
-/// Starts a task for each enabled target.
+impl Provisioning for Exporters {
+    fn status(&self) -> Vec<TargetStatus> {
+        let head = *self.head.borrow();
+        let read = |desk: &Desk| {
+            let mut status = desk.board.read();
+            status.head = head;
+            status.lag = if status.enabled { head.saturating_sub(status.cursor) } else { 0 };
+            status
+        };
+        self.desks.iter().map(read).collect()
+    }
+
+    fn accounts(&self, object: Uuid) -> Vec<Account> {
+        let snapshot = self.directory.read();
+        let of_desk = |desk: &Desk| {
+            let line = desk.line.as_ref().ok()?;
+            let row = line.table.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&object).cloned();
+            match row {
+                Some(row) => Some(row.account(&desk.name)),
+                None => {
+                    let wanted = line.scopes.resource(&snapshot, snapshot.by_uuid(object)?)?;
+                    Some(Account {
+                        target: desk.name.to_string(),
+                        resource: wanted.name(),
+                        status: AccountStatus::Pending,
+                        mechanism: None,
+                        since: None,
+                        updated: None,
+                        remote_id: None,
+                        why: None,
+                        next_attempt: None,
+                    })
+                }
+            }
+        };
+        self.desks.iter().filter_map(of_desk).collect()
+    }
+
+    fn ask(&self, target: &str, command: Command) -> BoxFuture<'static, Result<Value, Refusal>> {
+        let desk = self.desks.iter().find(|desk| desk.name == target);
+        let orders = match desk.map(|desk| &desk.line) {
+            None => Err(Refusal::NoSuchTarget),
+            Some(Err(why)) => Err(Refusal::NotNow(why.clone())),
+            Some(Ok(line)) => Ok(line.orders.clone()),
+        };
+        Box::pin(async move {
+            let (answer, heard) = oneshot::channel();
+            let gone = || Refusal::NotNow("the target has stopped".to_owned());
+            orders?.send(Order { command, answer }).await.map_err(|_| gone())?;
+            heard.await.map_err(|_| gone())?
+        })
+    }
+}
+
+/// Starts a task for each enabled target. In `folder` the provisioning logs are kept, and what
+/// reconciliations found; without one they are in memory.
 pub fn start(
     directory: Arc<Directory>,
     targets: Vec<TargetOptions>,
+    folder: Option<PathBuf>,
     clock: Clock,
     stop: CancellationToken,
 ) -> Exporters {
     let stop = stop.child_token();
     let tracker = TaskTracker::new();
-    let mut boards = Vec::with_capacity(targets.len());
-    let mut enabled = Vec::new();
+    let (mut desks, mut enabled) = (Vec::with_capacity(targets.len()), Vec::new());
     for options in targets {
-        let board = Board::new(TargetStatus::new(&options.name, options.kind.name(), options.enabled));
-        boards.push(board.clone());
+        let board = Board::new(status::at_start(&options.name, options.kind.name(), options.enabled));
+        let mut desk = Desk {
+            name: options.name.clone(),
+            board: board.clone(),
+            line: Err("the target is disabled in its file".to_owned()),
+        };
         if options.enabled {
             let links = Links::load(&options.name, directory.take_rows(&options.name));
-            enabled.push((options, board, links));
+            let (orders, received) = mpsc::channel(ORDERS);
+            desk.line = Ok(Line { orders, table: links.table(), scopes: options.scopes.clone() });
+            enabled.push(Start { options, board, links, orders: received });
         }
+        desks.push(desk);
     }
     let verdicts = Arc::new(Verdicts::new(enabled.len()));
+    let resting = |start: &Start| matches!(start.links.own.wish, Wish::Disable | Wish::Retire);
+    for (index, start) in enabled.iter().enumerate().filter(|(_, start)| resting(start)) {
+        tracing::info!(export = %start.options.name, wish = ?start.links.own.wish, "the target stays as an operator left it");
+        verdicts.seat(index, false);
+    }
     let mut reports = unreported(&directory.read(), &enabled, &verdicts);
-    for (index, (options, board, links)) in enabled.into_iter().enumerate() {
+    for (index, start) in enabled.into_iter().enumerate() {
         let spawner = Spawner {
             index,
             directory: &directory,
+            folder: folder.as_ref(),
             clock: &clock,
             stop: &stop,
             verdicts: &verdicts,
             tracker: &tracker,
         };
         // Reports left over from the last run are nobody's in particular.
-        spawner.spawn(options, board, links, std::mem::take(&mut reports));
+        spawner.spawn(start, std::mem::take(&mut reports));
     }
-    Exporters { boards, head: directory.head(), tracker, stop }
+    Exporters { desks, head: directory.head(), directory, tracker, stop }
+}
+
+/// Orders of one target that may wait.
+const ORDERS: usize = 64;
+
+/// What is there before a worker is.
+struct Start {
+    options: TargetOptions,
+    board: Board,
+    links: Links,
+    orders: mpsc::Receiver<Order>,
 }
 
 /// What the rows say of identities whose state does not show it yet: the last process ended
 /// between the answer of the last target and the report.
-fn unreported(snapshot: &Snapshot, targets: &[(TargetOptions, Board, Links)], verdicts: &Verdicts) -> Vec<Report> {
+fn unreported(snapshot: &Snapshot, targets: &[Start], verdicts: &Verdicts) -> Vec<Report> {
     let mut reports = Vec::new();
     for node in snapshot.walk() {
         let operational = &node.entry.operational;
@@ -162,7 +288,7 @@ fn unreported(snapshot: &Snapshot, targets: &[(TargetOptions, Board, Links)], ve
             continue;
         }
         let (uuid, as_of) = (node.entry.uuid, operational.changed);
-        for (index, (options, _, links)) in targets.iter().enumerate() {
+        for (index, Start { options, links, .. }) in targets.iter().enumerate() {
             let verdict = match links.get(uuid) {
                 None if options.scopes.resource(snapshot, node).is_none() => Verdict::Accepted,
                 Some(row) if row.as_of == as_of && row.is_refused() => Verdict::Refused,
@@ -180,6 +306,7 @@ fn unreported(snapshot: &Snapshot, targets: &[(TargetOptions, Board, Links)], ve
 struct Spawner<'a> {
     index: usize,
     directory: &'a Arc<Directory>,
+    folder: Option<&'a PathBuf>,
     clock: &'a Clock,
     stop: &'a CancellationToken,
     verdicts: &'a Arc<Verdicts>,
@@ -187,21 +314,31 @@ struct Spawner<'a> {
 }
 
 impl Spawner<'_> {
-    fn spawn(&self, options: TargetOptions, board: Board, links: Links, reports: Vec<Report>) {
-        match options.kind.clone() {
-            Kind::Scim(scim) => match scim::Scim::new(&scim, Arc::clone(self.clock)) {
-                Ok(target) => self.run(target, &options, board, links, reports),
-                Err(fault) => refuse(&options, &board, &fault),
+    fn spawn(&self, mut start: Start, reports: Vec<Report>) {
+        let options = start.options.clone();
+        let log = self.folder.map(|folder| folder.join("provisioning"));
+        let tools = Tools {
+            clock: Arc::clone(self.clock),
+            ledger: Ledger::open(&options.name, log.as_deref(), Arc::clone(self.clock)),
+            throttle: Arc::new(Throttle::new(options.rate_per_second)),
+            notes: Notes::new(Arc::clone(self.directory), options.name.clone(), start.links.note.take()),
+        };
+        let manner = Manner { matching: options.matching, enterprise: options.rules.enterprise };
+        match options.kind {
+            Kind::Scim(scim) => match scim::Scim::new(&scim, &tools) {
+                Ok(target) => self.run(OneByOne::new(target, manner), start, tools, reports),
+                Err(fault) => refuse(&start, &fault),
             },
-            Kind::Memory(memory) => self.run(memory, &options, board, links, reports),
+            Kind::Memory(memory) => self.run(OneByOne::new(memory, manner), start, tools, reports),
         }
     }
 
-    fn run<T: Target>(&self, target: T, options: &TargetOptions, board: Board, links: Links, reports: Vec<Report>) {
+    fn run<C: Carrier>(&self, carrier: C, start: Start, tools: Tools, reports: Vec<Report>) {
+        let Start { options, board, links, orders } = start;
         let worker = Worker::new(Parts {
             name: options.name.clone(),
             index: self.index,
-            target,
+            carrier,
             settings: options.settings(),
             directory: Arc::clone(self.directory),
             clock: Arc::clone(self.clock),
@@ -209,6 +346,8 @@ impl Spawner<'_> {
             board,
             verdicts: Arc::clone(self.verdicts),
             links,
+            ledger: tools.ledger,
+            orders,
             reports,
         });
         self.tracker.spawn(worker.run());
@@ -216,9 +355,9 @@ impl Spawner<'_> {
 }
 
 /// A target that cannot even begin holds the others' verdicts open: nothing is accepted by all.
-fn refuse(options: &TargetOptions, board: &Board, fault: &Fault) {
-    tracing::error!(export = %options.name, why = %fault, "export target not started");
-    board.change(|status| {
+fn refuse(start: &Start, fault: &Fault) {
+    tracing::error!(export = %start.options.name, why = %fault, "export target not started");
+    start.board.change(|status| {
         status.last_error = Some(fault.to_string());
         status.state = State::Stopped(fault.to_string());
     });
@@ -229,19 +368,17 @@ impl TargetOptions {
         Settings {
             scopes: self.scopes.clone(),
             rules: self.rules.clone(),
-            manner: Manner { matching: self.matching, enterprise: self.rules.enterprise },
             backoff: self.backoff,
             concurrency: self.concurrency,
+            guard: self.guard,
+            quarantine: self.quarantine,
             fingerprint: self.fingerprint(),
         }
     }
 
     /// A checksum of all that decides what is sent of an entry that does not change.
     fn fingerprint(&self) -> u32 {
-        let address = match &self.kind {
-            Kind::Scim(scim) => scim.base_url.as_str(),
-            Kind::Memory(_) => "",
-        };
+        let address = self.kind.address();
         crc32fast::hash(format!("{MAPPING} {address} {:?} {:?}", self.scopes, self.rules).as_bytes())
     }
 }

@@ -11,6 +11,8 @@ pub struct Pause {
     strikes: u32,
     /// The target must be opened again, with fresh credentials, before anything is sent.
     pub closed: bool,
+    /// Somebody answered since the last failure, so that an object may be risked.
+    alive: bool,
 }
 
 impl Pause {
@@ -38,11 +40,23 @@ impl Pause {
         self.strikes > 0
     }
 
+    /// Whether the target should be asked for a sign of life before an object is sent.
+    pub fn wants_probe(&self) -> bool {
+        self.is_probing() && !self.alive
+    }
+
+    /// The target has been opened, or has answered a probe.
+    pub fn answered(&mut self) {
+        self.closed = false;
+        self.alive = true;
+    }
+
     /// Begins a pause. Requests that were sent together and fail together count once.
     pub fn strike(&mut self, now: Timestamp, why: String, backoff: Backoff, asked: Option<Duration>, chance: u64) {
         if self.is_over(now) {
             self.strikes = self.strikes.saturating_add(1);
         }
+        self.alive = false;
         let wait = backoff.wait(self.strikes, asked, chance);
         let until = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let later = self.until.as_ref().map_or(until, |(old, _)| until.max(*old));
@@ -70,7 +84,11 @@ mod tests {
         assert_eq!(pause.until(now), Some(now.plus_ms(50)));
         let later = now.plus_ms(50);
         assert_eq!((pause.is_over(later), pause.is_probing()), (true, true));
+        assert!(pause.wants_probe());
+        pause.answered();
+        assert!(!pause.wants_probe());
         strike(&mut pause, later);
+        assert!(pause.wants_probe());
         assert_eq!(pause.until(later), Some(later.plus_ms(100)));
         pause.clear();
         assert_eq!((pause.is_over(later), pause.is_probing()), (true, false));

@@ -2,9 +2,10 @@
 //! object's row. Sends nothing.
 
 use super::{
-    links::{LinkRow, Links},
+    links::Links,
     mapping::{self, Lacking, Rules},
     queue::Cause,
+    row::LinkRow,
     scope::Scopes,
     target::{Document, Resource, canonical, read_document},
 };
@@ -50,6 +51,23 @@ pub enum Work {
     Sweep(Vec<Resource>),
 }
 
+impl Work {
+    /// One word for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Work::Leave => "wait",
+            Work::Skip => "skip",
+            Work::Unchanged => "unchanged",
+            Work::StillRefused => "refused",
+            Work::Impossible(_) => "impossible",
+            Work::Create(_) => "create",
+            Work::Update { .. } => "update",
+            Work::Delete { .. } => "delete",
+            Work::Sweep(_) => "sweep",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
     pub resource: Resource,
@@ -62,6 +80,8 @@ pub struct Planned {
     pub refs: Vec<Uuid>,
     /// Names in the entry that nobody has.
     pub absent: Vec<DnKey>,
+    /// Takes something away from the target: a delete of what is linked, or `active` from true to false.
+    pub removal: bool,
     pub work: Work,
 }
 
@@ -74,17 +94,31 @@ impl Planned {
             checksum: 0,
             refs: Vec::new(),
             absent: Vec::new(),
+            removal: false,
             work,
         }
     }
 }
 
 pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
+    let mut planned = decide(context, object, cause);
+    planned.removal = match &planned.work {
+        Work::Delete { .. } => true,
+        Work::Update { after, .. } => {
+            let was_active = context.links.get(object).is_some_and(|row| row.active == Some(true));
+            was_active && after.get("active") == Some(&serde_json::Value::Bool(false))
+        }
+        _ => false,
+    };
+    planned
+}
+
+fn decide(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
     let node = context.snapshot.by_uuid(object).map(AsRef::as_ref);
     let wanted =
         node.filter(|n| !is_absorbed(n)).and_then(|n| Some((n, context.scopes.resource(context.snapshot, n)?)));
     let row = context.links.get(object);
-    match (wanted, row) {
+    match (wanted, row.as_ref()) {
         (Some((node, resource)), None) => present(context, object, node, resource, cause),
         (Some((node, resource)), Some(row)) if row.resource == resource => {
             present(context, object, node, resource, cause)
@@ -97,9 +131,7 @@ pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
             Planned::new(row.resource, node, work)
         }
         (None, None) if node.is_none() && cause.doubt => {
-            let users = context.scopes.users.as_ref().map(|_| Resource::User);
-            let groups = context.scopes.groups.as_ref().map(|_| Resource::Group);
-            Planned::new(Resource::User, None, Work::Sweep(users.into_iter().chain(groups).collect()))
+            Planned::new(Resource::User, None, Work::Sweep(context.scopes.resources().collect()))
         }
         (None, None) => Planned::new(Resource::User, node, Work::Skip),
     }
@@ -130,6 +162,7 @@ fn is_absorbed(node: &Node) -> bool {
 
 fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource, cause: Cause) -> Planned {
     let row = context.links.get(object);
+    let row = row.as_ref();
     let active = match node.entry.operational.axes.as_ref().map(|axes| context.snapshot.career.export(axes)) {
         Some(Export::Wait) => return waiting(context, node, resource, row),
         None | Some(Export::Active) => Some(true),
@@ -140,6 +173,7 @@ fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource,
     let document = match resource {
         Resource::User => user(context, node, active, &mut planned),
         Resource::Group => group(context, node, &mut planned),
+        Resource::Department => department(context, node, &mut planned),
     };
     let document = match document {
         Ok(document) => document,
@@ -173,7 +207,7 @@ fn user(context: &Context<'_>, node: &Node, active: Option<bool>, planned: &mut 
         follow(context.snapshot, node, &["manager"], 1, &mut found);
     }
     let manager = found.refs.iter().find_map(|uuid| linked_user(context.links, *uuid));
-    let document = mapping::user(node, &context.snapshot.schema, context.rules, active, manager);
+    let document = mapping::user(node, &context.snapshot.schema, context.rules, active, manager.as_deref());
     found.move_into(planned);
     document
 }
@@ -190,16 +224,18 @@ fn group(context: &Context<'_>, node: &Node, planned: &mut Planned) -> Result<Do
         follow(context.snapshot, inner, &MEMBERS, usize::MAX, &mut found);
         open.extend(found.refs.iter().skip(before));
     }
-    let members: BTreeSet<String> =
-        found.refs.iter().filter_map(|uuid| linked_user(context.links, *uuid)).map(str::to_owned).collect();
+    let members: BTreeSet<String> = found.refs.iter().filter_map(|uuid| linked_user(context.links, *uuid)).collect();
     let document = mapping::group(node, &context.snapshot.schema, &members);
     found.move_into(planned);
     document
 }
 
-fn linked_user(links: &Links, uuid: Uuid) -> Option<&str> {
-    let row = links.get(uuid).filter(|row| row.resource == Resource::User)?;
-    row.remote_id.as_deref()
+fn department(_: &Context<'_>, _: &Node, _: &mut Planned) -> Result<Document, Lacking> {
+    Err(Lacking("mapping".into(), "a structure"))
+}
+
+fn linked_user(links: &Links, uuid: Uuid) -> Option<String> {
+    links.linked(Resource::User, uuid)
 }
 
 #[derive(Default)]

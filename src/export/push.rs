@@ -1,13 +1,14 @@
 //! Carries one plan out at the target: match, create, update, delete. Knows no rows and no time.
 
 use super::{
+    carrier::Job,
     links::Claims,
     managed,
     plan::Work,
-    target::{Document, Fault, Key, Remote, Resource, Stopped, Target},
+    target::{Document, Fault, Kept, Key, Remote, Resource, Stopped, Target},
 };
 use crate::directory::Snapshot;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -36,6 +37,19 @@ pub struct Linked {
     pub id: String,
     pub etag: Option<String>,
     pub sent: Document,
+    /// Attributes that it took and did not keep.
+    pub dropped: Vec<String>,
+}
+
+impl Linked {
+    fn new(id: String, sent: Document, kept: Kept) -> Self {
+        Linked { id, etag: kept.etag, sent, dropped: kept.dropped }
+    }
+
+    /// As far as an update came that ended early.
+    fn partly(id: String, sent: Document) -> Self {
+        Linked { id, etag: None, sent, dropped: Vec::new() }
+    }
 }
 
 /// Where a push has come to.
@@ -56,16 +70,8 @@ pub struct Done {
     pub fault: Option<Fault>,
 }
 
-/// The object that a push is for, and whose the others are.
-pub struct Subject {
-    pub object: Uuid,
-    pub resource: Resource,
-    pub claims: Claims,
-    pub snapshot: Arc<Snapshot>,
-}
-
-pub async fn carry_out<T: Target>(target: &T, subject: Subject, work: Work, manner: Manner) -> Done {
-    let Subject { object, resource, claims, snapshot } = subject;
+pub async fn carry_out<T: Target>(target: &T, job: Job, manner: Manner) -> Done {
+    let Job { object, resource, work, claims, snapshot, .. } = job;
     let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
     match work {
         Work::Create(document) => push.create(document, "create").await,
@@ -79,6 +85,44 @@ pub async fn carry_out<T: Target>(target: &T, subject: Subject, work: Work, mann
             Done { action: "none", place: Place::AsBefore, fault: None }
         }
     }
+}
+
+/// What [`carry_out`] would do, for people to read; nothing is changed at the target.
+pub async fn preview<T: Target>(target: &T, job: Job, manner: Manner) -> Result<Value, Fault> {
+    let Job { object, resource, work, claims, snapshot, .. } = job;
+    let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
+    let shown = |action: &str, id: Option<&str>, before: &Document, after: &Document| {
+        json!({
+            "action": action,
+            "resource": resource.name(),
+            "remoteId": id,
+            "before": before,
+            "after": after,
+            "requests": target.requests(resource, id, before, after),
+        })
+    };
+    Ok(match work {
+        Work::Create(mut document) => match push.look_up(&document).await? {
+            None => shown("create", None, &Document::new(), &document),
+            Some(remote) => {
+                let before = push.ours(&remote);
+                keep_active(&before, &mut document);
+                shown("adopt", Some(&remote.id), &before, &document)
+            }
+        },
+        Work::Update { id, before, after } => {
+            let before = match before {
+                Some(before) => before,
+                None => push.ours(&target.read(resource, &id).await?),
+            };
+            shown("update", Some(&id), &before, &after)
+        }
+        Work::Delete { id } => json!({ "action": "delete", "resource": resource.name(), "remoteId": id }),
+        Work::Sweep(_) => json!({ "action": "sweep", "resource": resource.name() }),
+        Work::Leave | Work::Skip | Work::Unchanged | Work::StillRefused | Work::Impossible(_) => {
+            json!({ "action": "none", "resource": resource.name() })
+        }
+    })
 }
 
 struct Push<'a, T> {
@@ -108,11 +152,11 @@ impl<T: Target> Push<'_, T> {
         };
         keep_active(&before, &mut after);
         match self.target.update(self.resource, &id, &before, &after).await {
-            Ok(etag) => Done { action: "update", place: Place::Linked(Linked { id, etag, sent: after }), fault: None },
+            Ok(kept) => Done { action: "update", place: Place::Linked(Linked::new(id, after, kept)), fault: None },
             Err(Stopped { fault: Fault::NotFound, .. }) => self.recreate(after).await,
             Err(Stopped { fault, reached }) => {
                 let place = match reached {
-                    Some(sent) => Place::Linked(Linked { id, etag: None, sent }),
+                    Some(sent) => Place::Linked(Linked::partly(id, sent)),
                     None => Place::AsBefore,
                 };
                 let fault = match fault {
@@ -158,7 +202,8 @@ impl<T: Target> Push<'_, T> {
     /// A target that takes large lists in parts has only the first of them yet.
     async fn complete(&self, remote: Remote, document: Document, action: &'static str) -> Done {
         if remote.document == document {
-            let linked = Linked { id: remote.id, etag: remote.etag, sent: document };
+            let kept = Kept { etag: remote.etag, dropped: remote.dropped };
+            let linked = Linked::new(remote.id, document, kept);
             return Done { action, place: Place::Linked(linked), fault: None };
         }
         self.bring_on(remote.id, remote.document, document, action).await
@@ -173,9 +218,9 @@ impl<T: Target> Push<'_, T> {
     /// As an update, but the id is news even if nothing else succeeds.
     async fn bring_on(&self, id: String, before: Document, after: Document, action: &'static str) -> Done {
         match self.target.update(self.resource, &id, &before, &after).await {
-            Ok(etag) => Done { action, place: Place::Linked(Linked { id, etag, sent: after }), fault: None },
+            Ok(kept) => Done { action, place: Place::Linked(Linked::new(id, after, kept)), fault: None },
             Err(Stopped { fault, reached }) => {
-                let linked = Linked { id, etag: None, sent: reached.unwrap_or(before) };
+                let linked = Linked::partly(id, reached.unwrap_or(before));
                 Done { action, place: Place::Linked(linked), fault: Some(fault) }
             }
         }

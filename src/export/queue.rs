@@ -14,7 +14,7 @@ pub struct Cause {
     pub number: Option<u64>,
     /// A version that was refused for good is tried again.
     pub force: bool,
-    /// An earlier process may have sent something that it could not write down.
+    /// What the row says of the target may be wrong: look there first.
     pub doubt: bool,
 }
 
@@ -43,10 +43,11 @@ struct Item {
 #[derive(Debug, Default)]
 pub struct Queue {
     items: HashMap<Uuid, Item>,
-    /// Users before groups, then the earliest.
-    waiting: BTreeSet<(Resource, Timestamp, u64, Uuid)>,
+    /// By the rank of the resource, then the earliest.
+    waiting: BTreeSet<(u8, Timestamp, u64, Uuid)>,
     numbers: BTreeSet<(u64, Uuid)>,
     orders: u64,
+    takes: u64,
 }
 
 impl Queue {
@@ -58,7 +59,7 @@ impl Queue {
                 self.orders += 1;
                 let item = Item { resource, cause, due, order: self.orders, running: None };
                 self.note(object, cause.number);
-                self.waiting.insert((resource, due, item.order, object));
+                self.waiting.insert((resource.rank(), due, item.order, object));
                 self.items.insert(object, item);
             }
             Some(item) => {
@@ -79,17 +80,41 @@ impl Queue {
         }
     }
 
-    /// The next object that is due; it is under way until [`Queue::done`] or its kin.
+    /// The next object that is due; it is under way until [`Queue::done`] or its kin. What others
+    /// refer to comes first, but so that groups are not starved by users who change all the time:
+    /// whoever refers to an object that is linked later is asked for again anyway.
     pub fn take(&mut self, now: Timestamp) -> Option<(Uuid, Cause)> {
-        let first_due = |resource| {
-            let from = (resource, Timestamp(i64::MIN), 0, Uuid::nil());
-            self.waiting.range(from..).next().filter(|w| w.0 == resource && w.1 <= now).copied()
-        };
-        let key = first_due(Resource::User).or_else(|| first_due(Resource::Group))?;
+        let first_due = |rank: &u8| self.first(*rank).filter(|waiting| waiting.1 <= now);
+        let mut ranks = RANKS;
+        if self.takes % TURN_OF_THE_LAST == TURN_OF_THE_LAST - 1 {
+            ranks.reverse();
+        }
+        let key = ranks.iter().find_map(first_due)?;
+        self.takes += 1;
         self.waiting.remove(&key);
         let item = self.items.get_mut(&key.3)?;
         item.running = Some(None);
         Some((key.3, item.cause))
+    }
+
+    fn first(&self, rank: u8) -> Option<(u8, Timestamp, u64, Uuid)> {
+        let from = (rank, Timestamp(i64::MIN), 0, Uuid::nil());
+        self.waiting.range(from..).next().filter(|waiting| waiting.0 == rank).copied()
+    }
+
+    /// Has an object that waits tried at once, however long it was to wait.
+    pub fn hasten(&mut self, object: Uuid, now: Timestamp) {
+        let Some(item) = self.items.get_mut(&object).filter(|item| item.running.is_none()) else { return };
+        if item.due > now {
+            self.waiting.remove(&(item.resource.rank(), item.due, item.order, object));
+            item.due = now;
+            self.waiting.insert((item.resource.rank(), item.due, item.order, object));
+        }
+    }
+
+    /// Forgets everything that waits.
+    pub fn clear(&mut self) {
+        *self = Queue { orders: self.orders, ..Queue::default() };
     }
 
     /// The object is settled; if it was asked for again meanwhile, it waits anew.
@@ -131,11 +156,7 @@ impl Queue {
 
     /// When the next object that waits is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        let first = |resource| {
-            let from = (resource, Timestamp(i64::MIN), 0, Uuid::nil());
-            self.waiting.range(from..).next().filter(|w| w.0 == resource).map(|w| w.1)
-        };
-        first(Resource::User).into_iter().chain(first(Resource::Group)).min()
+        RANKS.iter().filter_map(|rank| self.first(*rank)).map(|waiting| waiting.1).min()
     }
 
     pub fn contains(&self, object: Uuid) -> bool {
@@ -161,6 +182,11 @@ impl Queue {
         }
     }
 }
+
+const RANKS: [u8; 3] = [0, 1, 2];
+
+/// Each so many takes the last rank goes first.
+const TURN_OF_THE_LAST: u64 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -226,6 +252,25 @@ mod tests {
         queue.add(A, Resource::User, NOW, number(9));
         assert_eq!((queue.floor(), take(&mut queue)), (Some(9), None));
         assert_eq!(queue.take(Timestamp(20)).map(|(u, _)| u), Some(A));
+    }
+
+    #[test]
+    fn groups_get_their_turn_while_users_keep_coming_and_haste_is_possible() {
+        let mut queue = Queue::default();
+        queue.add(A, Resource::Group, NOW, number(1));
+        let mut turns = 0;
+        loop {
+            queue.add(Uuid::from_u128(100 + turns), Resource::User, NOW, number(2));
+            turns += 1;
+            if take(&mut queue).is_some_and(|(object, _)| object == A) {
+                break;
+            }
+        }
+        assert_eq!(turns, 16);
+        queue.add(B, Resource::Department, Timestamp(50), number(3));
+        assert_eq!(queue.take(NOW).map(|(object, _)| object), Some(Uuid::from_u128(115)));
+        queue.hasten(B, NOW);
+        assert_eq!(take(&mut queue), Some((B, Some(3))));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! targets together say. A result counts only once it is durable.
 
 use super::{
+    carrier::Carrier,
     links,
-    target::Target,
     verdicts::Vote,
     worker::{Event, Worker},
 };
@@ -31,9 +31,10 @@ pub(super) struct Saved {
     votes: Vec<Vote>,
     cursor: Option<u64>,
     pass: bool,
+    own: bool,
 }
 
-impl<T: Target> Worker<T> {
+impl<C: Carrier> Worker<C> {
     /// All journal records up to this one are settled.
     pub(super) fn cursor(&self) -> Option<u64> {
         match self.queue.floor() {
@@ -49,13 +50,18 @@ impl<T: Target> Worker<T> {
 
     /// The rows that a write now would hold.
     pub(super) fn rows(&self) -> Vec<Row> {
-        let dirty = self.dirty.iter().map(|object| links::row(&self.name, *object, self.links.get(*object)));
+        let dirty = self.dirty.iter().map(|object| {
+            let row = self.links.get(*object);
+            links::link_row(&self.name, *object, row.as_ref())
+        });
         let mut rows: Vec<Row> = dirty.collect();
         if let Some(cursor) = self.cursor().filter(|cursor| Some(*cursor) != self.saved_cursor) {
             rows.push(links::cursor_row(&self.name, cursor));
         }
-        if self.is_pass_settled() {
-            rows.push(links::settings_row(&self.name, self.settings.fingerprint));
+        if self.own_dirty || self.is_pass_settled() {
+            let settings =
+                if self.is_pass_settled() { Some(self.settings.fingerprint) } else { self.links.own.settings };
+            rows.push(links::own_row(&self.name, &links::Own { settings, ..self.links.own.clone() }));
         }
         rows
     }
@@ -68,7 +74,7 @@ impl<T: Target> Worker<T> {
         let moved = self.cursor().unwrap_or(0).saturating_sub(self.saved_cursor.unwrap_or(0));
         // A cursor that moved a little is not worth a write: reading a few records again is free.
         let far = moved >= self.directory.limits.journal_page as u64;
-        if self.dirty.is_empty() && !self.is_pass_settled() && !far {
+        if self.dirty.is_empty() && !self.own_dirty && !self.is_pass_settled() && !far {
             let votes = std::mem::take(&mut self.votes);
             return self.hear(votes);
         }
@@ -79,6 +85,7 @@ impl<T: Target> Worker<T> {
             votes: std::mem::take(&mut self.votes),
             cursor: self.cursor(),
             pass: self.is_pass_settled(),
+            own: std::mem::take(&mut self.own_dirty),
         };
         let directory = Arc::clone(&self.directory);
         self.saving = true;
@@ -95,6 +102,7 @@ impl<T: Target> Worker<T> {
                 self.saved_cursor = saved.cursor;
                 if saved.pass {
                     self.pass_open = false;
+                    self.links.own.settings = Some(self.settings.fingerprint);
                 }
                 self.hear(saved.votes);
             }
@@ -102,12 +110,13 @@ impl<T: Target> Worker<T> {
                 tracing::warn!(export = %self.name, %error, "results could not be written down");
                 self.dirty.extend(saved.objects);
                 self.votes.splice(0..0, saved.votes);
+                self.own_dirty |= saved.own;
                 self.hold_writes();
             }
         }
     }
 
-    fn hear(&mut self, votes: Vec<Vote>) {
+    pub(super) fn hear(&mut self, votes: Vec<Vote>) {
         let events = votes.into_iter().filter_map(|vote| {
             let event = self.verdicts.hear(self.index, vote)?;
             Some(Report { uuid: vote.uuid, as_of: vote.as_of, event })

@@ -24,20 +24,24 @@ impl Scope {
 /// What a target wants of each kind; `None` is nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scopes {
+    pub departments: Option<Scope>,
     pub users: Option<Scope>,
     pub groups: Option<Scope>,
 }
 
 impl Scopes {
+    fn each(&self) -> [(Resource, &Option<Scope>); 3] {
+        [(Resource::User, &self.users), (Resource::Group, &self.groups), (Resource::Department, &self.departments)]
+    }
+
+    /// The kinds that the target wants at all.
+    pub fn resources(&self) -> impl Iterator<Item = Resource> {
+        self.each().into_iter().filter(|(_, scope)| scope.is_some()).map(|(resource, _)| resource)
+    }
+
     /// As what the target wants this entry.
     pub fn resource(&self, snapshot: &Snapshot, node: &Node) -> Option<Resource> {
         let wants = |scope: &Option<Scope>| scope.as_ref().is_some_and(|s| s.holds(snapshot, node));
-        if wants(&self.users) {
-            Some(Resource::User)
-        } else if wants(&self.groups) {
-            Some(Resource::Group)
-        } else {
-            None
-        }
+        self.each().into_iter().find(|(_, scope)| wants(scope)).map(|(resource, _)| resource)
     }
 }

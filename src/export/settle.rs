@@ -2,56 +2,98 @@
 
 use super::{
     backoff,
-    links::LinkRow,
+    carrier::Carrier,
+    guard::Pass,
     plan::{Planned, Work},
-    push::Place,
-    target::{Fault, Remedy, Target, canonical},
+    push::{Done, Place},
+    row::{LinkRow, Staged},
+    target::{Fault, Remedy, canonical},
     verdicts::{Verdict, Vote},
-    worker::{Pushed, Worker},
+    worker::Worker,
 };
-use crate::names;
-use serde_json::Value;
+use crate::{clock::Timestamp, names, provisioning::Mechanism};
+use serde_json::{Value, json};
+use std::time::Duration;
 use uuid::Uuid;
 
-impl<T: Target> Worker<T> {
+impl<C: Carrier> Worker<C> {
     /// Settles what needed no request.
     pub(super) fn settle_quietly(&mut self, object: Uuid, planned: Planned) {
         let now = (self.clock)();
         match &planned.work {
             Work::Skip => self.vote(object, &planned, Verdict::Accepted),
             Work::Unchanged => {
-                let old = self.links.get(object).cloned();
+                let old = self.links.get(object);
                 let row = old.clone().unwrap_or_else(|| LinkRow::new(planned.resource));
                 self.store(object, old.as_ref(), succeeded(row, &planned));
                 self.vote(object, &planned, Verdict::Accepted);
             }
             Work::Impossible(lacking) => {
                 let fault = Fault::Refused(lacking.to_string());
-                let old = self.links.get(object).cloned();
+                let old = self.links.get(object);
                 let row = old.clone().unwrap_or_else(|| LinkRow::new(planned.resource));
                 self.store(object, old.as_ref(), refused(row, &planned, &fault));
-                self.log(object, "create", Err(&fault), 1, std::time::Duration::ZERO);
+                self.log(object, "create", Err(&fault), 1, Duration::ZERO);
                 self.vote(object, &planned, Verdict::Refused);
             }
             // Nothing has been said of this version, or it has been said before.
             _ => {}
         }
         self.queue.done(object, now);
+        self.tell(object, &json!({ "action": "none", "outcome": quiet(&planned.work) }));
     }
 
-    /// Settles a push.
-    pub(super) fn settle(&mut self, pushed: Pushed) {
-        let Pushed { object, planned, done, elapsed } = pushed;
+    /// A removal asks the guard; one that was approved goes.
+    pub(super) fn guarded(&mut self, object: Uuid, planned: &Planned) -> Pass {
+        let row = self.links.get(object);
+        if row.as_ref().is_some_and(|row| row.staged.is_some_and(|staged| staged.approved)) {
+            return Pass::Go;
+        }
+        if row.as_ref().is_some_and(|row| row.rejected == Some(planned.checksum)) {
+            return Pass::Wait;
+        }
+        let (now, linked, limits) = ((self.clock)(), self.links.counts().linked, self.settings.guard);
+        let was = self.links.own.guard;
+        let pass = self.links.own.guard.ask(&limits, linked, now);
+        self.own_dirty |= was != self.links.own.guard;
+        if self.links.own.guard.tripped && !was.tripped {
+            tracing::warn!(export = %self.name, removals = was.removals, "too many removals: the next ones wait for target approve or reject");
+        }
+        pass
+    }
+
+    /// Writes down that a removal waits; the row remembers it, so nothing is held back.
+    pub(super) fn stage(&mut self, object: Uuid, planned: &Planned) {
         let now = (self.clock)();
-        let old = self.links.get(object).cloned();
+        let old = self.links.get(object);
+        if let Some(row) = old.clone().filter(|row| row.staged.is_none() && row.rejected != Some(planned.checksum)) {
+            self.store(object, old.as_ref(), LinkRow { staged: Some(Staged { since: now, approved: false }), ..row });
+        }
+        self.queue.done(object, now);
+        self.tell(object, &json!({ "action": "none", "outcome": "staged: the removal waits for an approval" }));
+    }
+
+    /// Answers those who wait for what comes of a push.
+    fn tell(&mut self, object: Uuid, what: &Value) {
+        for waiter in self.waiters.remove(&object).unwrap_or_default() {
+            // Whoever asked may have gone.
+            let _ = waiter.send(Ok(what.clone()));
+        }
+    }
+
+    /// Settles one object of a delivery.
+    pub(super) fn settle(&mut self, object: Uuid, planned: Planned, done: Done, elapsed: Duration) {
+        let now = (self.clock)();
+        let old = self.links.get(object);
         let attempt = old.as_ref().map_or(0, |row| row.attempt) + 1;
         self.log(object, done.action, done.fault.as_ref().map_or(Ok(()), Err), attempt, elapsed);
         let before = old.as_ref().and_then(|row| row.remote_id.clone());
 
-        let row = placed(old.clone(), &planned, &done.place);
+        let row = placed(old.clone(), &planned, &done, now);
         match &done.fault {
             None => {
                 self.pause.clear();
+                self.health.success(&self.settings.quarantine, now);
                 self.board.change(|status| status.last_success = Some(now.to_string()));
                 match row {
                     Some(row) => self.store(object, old.as_ref(), succeeded(row, &planned)),
@@ -62,7 +104,9 @@ impl<T: Target> Worker<T> {
             }
             Some(fault) => self.failed(object, old.as_ref(), row, &planned, fault),
         }
-        if self.links.remote_id(object).map(str::to_owned) != before {
+        let outcome = done.fault.as_ref().map_or("ok".to_owned(), ToString::to_string);
+        self.tell(object, &json!({ "action": done.action, "outcome": outcome }));
+        if self.links.remote_id(object) != before {
             let snapshot = self.directory.read();
             self.ask_referrers(&snapshot, object, super::queue::Cause::default());
         }
@@ -89,18 +133,23 @@ impl<T: Target> Worker<T> {
             }
             Remedy::Never => {
                 self.pause.clear();
+                self.count_failure(now, planned);
                 self.store(object, old, refused(row, planned, fault));
                 self.vote(object, planned, Verdict::Refused);
                 return self.queue.done(object, now);
             }
-            Remedy::Pause => {
-                let (limits, asked) = (self.settings.backoff, fault.retry_after());
-                self.pause.strike(now, fault.to_string(), limits, asked, backoff::chance());
+            Remedy::Pause => self.strike(now, fault),
+            Remedy::Later => {
+                self.pause.clear();
+                self.count_failure(now, planned);
             }
-            Remedy::Later => self.pause.clear(),
         }
         let attempt = row.attempt.saturating_add(1);
+        // A target that is away says nothing of the object.
+        let limits = self.settings.quarantine;
+        let quarantined = row.quarantined || (remedy == Remedy::Later && attempt >= limits.object_attempts);
         let wait = self.settings.backoff.wait(attempt, fault.retry_after(), backoff::chance());
+        let wait = if quarantined { wait.max(limits.object_wait) } else { wait };
         let due = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let row = LinkRow {
             unsure: row.remote_id.is_some() && (row.unsure || fault.leaves_doubt()),
@@ -110,28 +159,41 @@ impl<T: Target> Worker<T> {
             refused: None,
             refs: helpers(planned, fault),
             dangling: !planned.absent.is_empty(),
+            quarantined,
             ..row
         };
         self.store(object, old, row);
         self.queue.retry(object, due);
     }
 
-    /// Whether this could be the entry of an object that we have made.
-    fn is_known(&self, object: Uuid) -> bool {
-        self.queue.contains(object)
-            || self.links.get(object).is_some()
-            || self.directory.read().by_uuid(object).is_some()
+    /// Too many failures put the whole target in quarantine. Those of objects that only wait for others
+    /// are not the target's.
+    fn count_failure(&mut self, now: Timestamp, planned: &Planned) {
+        let limits = self.settings.quarantine;
+        if !planned.absent.is_empty() {
+            return;
+        }
+        if let Some(why) = self.health.failure(&limits, now) {
+            tracing::warn!(export = %self.name, why, "export paused");
+            let wait = backoff::Backoff { min: limits.target_wait, max: limits.target_wait };
+            self.pause.strike(now, why, wait, None, backoff::chance());
+        }
     }
 
-    fn store(&mut self, object: Uuid, old: Option<&LinkRow>, row: LinkRow) {
+    /// Whether this could be the entry of an object that we have made.
+    fn is_known(&self, object: Uuid) -> bool {
+        self.queue.contains(object) || self.links.contains(object) || self.directory.read().by_uuid(object).is_some()
+    }
+
+    pub(super) fn store(&mut self, object: Uuid, old: Option<&LinkRow>, row: LinkRow) {
         if old != Some(&row) {
             self.links.put(object, row);
             self.dirty.insert(object);
         }
     }
 
-    fn drop_row(&mut self, object: Uuid) {
-        if self.links.get(object).is_some() {
+    pub(super) fn drop_row(&mut self, object: Uuid) {
+        if self.links.contains(object) {
             self.dirty.insert(object);
         }
         let wanted_as_other = self.directory.read();
@@ -152,14 +214,7 @@ impl<T: Target> Worker<T> {
     }
 
     /// One line for each push; names and reasons, no values.
-    fn log(
-        &self,
-        object: Uuid,
-        action: &'static str,
-        result: Result<(), &Fault>,
-        attempt: u32,
-        elapsed: std::time::Duration,
-    ) {
+    fn log(&self, object: Uuid, action: &'static str, result: Result<(), &Fault>, attempt: u32, elapsed: Duration) {
         let status = result.map_or_else(Fault::label, |()| "ok");
         let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         tracing::info!(export = %self.name, %object, action, status, attempt, elapsed_us, "push");
@@ -168,6 +223,7 @@ impl<T: Target> Worker<T> {
             "target" => self.name.to_string(), "action" => action, "status" => status
         )
         .increment(1);
+        metrics::histogram!(names::EXPORT_SECONDS, "target" => self.name.to_string()).record(elapsed.as_secs_f64());
     }
 }
 
@@ -183,20 +239,37 @@ fn helpers(planned: &Planned, fault: &Fault) -> Vec<Uuid> {
     planned.refs.iter().copied().chain(holder).collect()
 }
 
+/// What came of a plan that needed no request.
+fn quiet(work: &Work) -> String {
+    match work {
+        Work::Skip => "out of scope".to_owned(),
+        Work::Unchanged => "the target has it as it is".to_owned(),
+        Work::StillRefused => "the target has refused exactly this before".to_owned(),
+        Work::Impossible(lacking) => lacking.to_string(),
+        _ => "not to be sent now".to_owned(),
+    }
+}
+
 /// The row with what is known of the target's side; `None` if the target does not have it and no
 /// entry wants it.
-fn placed(old: Option<LinkRow>, planned: &Planned, place: &Place) -> Option<LinkRow> {
-    match place {
+fn placed(old: Option<LinkRow>, planned: &Planned, done: &Done, now: Timestamp) -> Option<LinkRow> {
+    match &done.place {
         Place::AsBefore => old,
         Place::Linked(linked) => {
             let row = old.unwrap_or_else(|| LinkRow::new(planned.resource));
             let active = linked.sent.get("active").and_then(Value::as_bool);
+            let is_new = row.remote_id.as_ref() != Some(&linked.id);
+            let made = if done.action == "adopt" { Mechanism::Adoption } else { Mechanism::Provisioning };
             Some(LinkRow {
                 resource: planned.resource,
                 remote_id: Some(linked.id.clone()),
                 sent: Some(canonical(&linked.sent)),
                 etag: linked.etag.clone(),
                 active: active.or(row.active),
+                since: if is_new { Some(now) } else { row.since },
+                updated: Some(now),
+                mechanism: if is_new { Some(made) } else { row.mechanism },
+                dropped: linked.dropped.clone(),
                 ..row
             })
         }
@@ -214,6 +287,9 @@ fn succeeded(row: LinkRow, planned: &Planned) -> LinkRow {
         refused: None,
         refs: planned.refs.clone(),
         dangling: !planned.absent.is_empty(),
+        quarantined: false,
+        staged: None,
+        rejected: None,
         ..row
     }
 }

@@ -1,55 +1,26 @@
-//! What an operator sees of a target.
+//! Where a worker writes what an operator sees of its target.
 
-use serde::Serialize;
+use crate::provisioning::{State, TargetStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetStatus {
-    pub name: String,
-    pub kind: &'static str,
-    pub enabled: bool,
-    /// All journal records up to this one are settled.
-    pub cursor: u64,
-    /// The newest journal record.
-    pub head: u64,
-    pub lag: u64,
-    /// Objects that wait or are under way, those that wait after a failure included.
-    pub pending: usize,
-    /// Objects whose last attempt failed.
-    pub failed: usize,
-    /// Objects that the target is known to hold.
-    pub linked: usize,
-    pub last_success: Option<String>,
-    pub last_error: Option<String>,
-    pub state: State,
-}
-
-/// Whether requests are sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    Running,
-    /// Why not, and when it goes on if it does so by itself.
-    Stopped(String),
-}
-
-impl TargetStatus {
-    pub fn new(name: &str, kind: &'static str, enabled: bool) -> Self {
-        let state = if enabled { State::Running } else { State::Stopped("disabled in the configuration".to_owned()) };
-        TargetStatus {
-            name: name.to_owned(),
-            kind,
-            enabled,
-            cursor: 0,
-            head: 0,
-            lag: 0,
-            pending: 0,
-            failed: 0,
-            linked: 0,
-            last_success: None,
-            last_error: None,
-            state,
-        }
+/// What is shown before the target has been looked at.
+pub fn at_start(name: &str, kind: &'static str, enabled: bool) -> TargetStatus {
+    let state = if enabled { State::Running } else { State::Stopped("disabled in the configuration".to_owned()) };
+    TargetStatus {
+        name: name.to_owned(),
+        kind,
+        enabled,
+        cursor: 0,
+        head: 0,
+        lag: 0,
+        pending: 0,
+        failed: 0,
+        quarantined: 0,
+        staged: 0,
+        linked: 0,
+        last_success: None,
+        last_error: None,
+        state,
     }
 }
 

@@ -2,17 +2,20 @@
 //! a few that belong together; what to ask for and when to ask again is decided elsewhere.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{future::Future, time::Duration};
 use uuid::Uuid;
 
 /// A SCIM resource as JSON. Kept in one spelling: see [`canonical`].
-pub type Document = serde_json::Map<String, serde_json::Value>;
+pub type Document = serde_json::Map<String, Value>;
 
 /// The kinds of objects that targets know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Resource {
     User,
     Group,
+    /// A structure (supannEntite, organizationalUnit).
+    Department,
 }
 
 impl Resource {
@@ -20,6 +23,16 @@ impl Resource {
         match self {
             Resource::User => "User",
             Resource::Group => "Group",
+            Resource::Department => "Department",
+        }
+    }
+
+    /// Departments come before the users in them, users before groups with them as members.
+    pub fn rank(self) -> u8 {
+        match self {
+            Resource::Department => 0,
+            Resource::User => 1,
+            Resource::Group => 2,
         }
     }
 
@@ -28,6 +41,7 @@ impl Resource {
         match self {
             Resource::User => "userName",
             Resource::Group => "displayName",
+            Resource::Department => "departmentName",
         }
     }
 }
@@ -42,12 +56,22 @@ pub enum Key<'a> {
 }
 
 /// An object as the target holds it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remote {
     /// Made by the target; always read from the body, never from a Location header.
     pub id: String,
     pub etag: Option<String>,
     pub document: Document,
+    /// After a create: what the target took and did not keep.
+    pub dropped: Vec<String>,
+}
+
+/// What is known of an object after an update.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    pub etag: Option<String>,
+    /// Attributes that the target took and did not keep.
+    pub dropped: Vec<String>,
 }
 
 /// Why a target did not do it. Texts are for the operator and carry no values of entries.
@@ -153,27 +177,61 @@ pub trait Target: Send + Sync + 'static {
     /// The object as it is now.
     fn read(&self, resource: Resource, id: &str) -> impl Future<Output = Result<Remote, Fault>> + Send;
 
-    /// Turns what the target holds, `before` as far as it is known, into `after`. Answers the new
-    /// ETag.
+    /// Turns what the target holds, `before` as far as it is known, into `after`.
     fn update(
         &self,
         resource: Resource,
         id: &str,
         before: &Document,
         after: &Document,
-    ) -> impl Future<Output = Result<Option<String>, Stopped>> + Send;
+    ) -> impl Future<Output = Result<Kept, Stopped>> + Send;
 
     fn delete(&self, resource: Resource, id: &str) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Called before the first request and after a [`Fault::Closed`]: reads credentials again.
     fn open(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Called after failures of the whole target, before any object is risked: is somebody there?
+    fn probe(&self) -> impl Future<Output = Result<(), Fault>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// One page of all that the target has.
+    fn list(&self, resource: Resource, page: &Page) -> impl Future<Output = Result<Listed, Fault>> + Send {
+        let (_, _) = (resource, page);
+        std::future::ready(Err(Fault::Refused("this kind of target cannot be listed".to_owned())))
+    }
+
+    /// The requests that would turn `before` into `after`, for people to read: method, path, body.
+    fn requests(&self, resource: Resource, id: Option<&str>, before: &Document, after: &Document) -> Vec<Value> {
+        let (_, _, _, _) = (resource, id, before, after);
+        Vec::new()
+    }
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// How many objects came before.
+    pub skip: usize,
+    /// What the target gave with the page before, if it pages by cursors.
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listed {
+    pub objects: Vec<Remote>,
+    /// `None` on the last page.
+    pub next: Option<Page>,
+    /// How many there are in all, if the target says so.
+    pub total: Option<usize>,
 }
 
 /// The one text of a document: keys sorted, so that equal documents have equal texts.
 pub fn canonical(document: &Document) -> String {
-    fn write(value: &serde_json::Value, out: &mut String) {
+    fn write(value: &Value, out: &mut String) {
         match value {
-            serde_json::Value::Object(map) => {
+            Value::Object(map) => {
                 let mut keys: Vec<&String> = map.keys().collect();
                 keys.sort();
                 out.push('{');
@@ -181,7 +239,7 @@ pub fn canonical(document: &Document) -> String {
                     if i > 0 {
                         out.push(',');
                     }
-                    out.push_str(&serde_json::Value::from(key.as_str()).to_string());
+                    out.push_str(&Value::from(key.as_str()).to_string());
                     out.push(':');
                     if let Some(value) = map.get(key) {
                         write(value, out);
@@ -189,7 +247,7 @@ pub fn canonical(document: &Document) -> String {
                 }
                 out.push('}');
             }
-            serde_json::Value::Array(list) => {
+            Value::Array(list) => {
                 out.push('[');
                 for (i, value) in list.iter().enumerate() {
                     if i > 0 {
@@ -203,7 +261,7 @@ pub fn canonical(document: &Document) -> String {
         }
     }
     let mut out = String::new();
-    write(&serde_json::Value::Object(document.clone()), &mut out);
+    write(&Value::Object(document.clone()), &mut out);
     out
 }
 

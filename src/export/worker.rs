@@ -3,23 +3,30 @@
 
 use super::{
     backoff::{self, Backoff},
+    carrier::{Carrier, Job},
+    guard::{GuardLimits, Pass},
+    health::{Health, Quarantine},
+    ledger::Ledger,
     links::Links,
     mapping::Rules,
+    orders::Order,
     pause::Pause,
     plan::{self, Planned, Work},
-    push::{self, Done, Manner, Subject},
+    push::Done,
     queue::{Cause, Queue},
     save::Report,
     scope::Scopes,
-    status::{Board, State},
-    target::Target,
+    status::Board,
+    target::Fault,
     verdicts::{Verdicts, Vote},
 };
 use crate::{
     clock::{Clock, Timestamp},
     directory::{Directory, Row},
     names,
+    provisioning::{Refusal, State, Wish},
 };
+use serde_json::Value;
 use smol_str::SmolStr;
 use std::{
     collections::{HashMap, HashSet},
@@ -27,7 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc, oneshot, watch},
     task::{Id, JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,18 +45,20 @@ use uuid::Uuid;
 pub struct Settings {
     pub scopes: Scopes,
     pub rules: Rules,
-    pub manner: Manner,
     pub backoff: Backoff,
+    /// Deliveries under way at one time.
     pub concurrency: usize,
+    pub guard: GuardLimits,
+    pub quarantine: Quarantine,
     /// Changes with everything that changes what is sent of an unchanged entry.
     pub fingerprint: u32,
 }
 
-pub struct Worker<T> {
+pub struct Worker<C> {
     pub(super) name: SmolStr,
     /// Its number among the enabled targets.
     pub(super) index: usize,
-    pub(super) target: Arc<T>,
+    pub(super) carrier: Arc<C>,
     pub(super) settings: Settings,
     pub(super) directory: Arc<Directory>,
     pub(super) clock: Clock,
@@ -59,6 +68,11 @@ pub struct Worker<T> {
     pub(super) links: Links,
     pub(super) queue: Queue,
     pub(super) pause: Pause,
+    pub(super) health: Health,
+    pub(super) ledger: Ledger,
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Who waits for the outcome of a push.
+    pub(super) waiters: HashMap<Uuid, Vec<oneshot::Sender<Result<Value, Refusal>>>>,
     /// The last journal record that was read.
     pub(super) read: u64,
     /// The head at start: what came before may have been pushed by an earlier process.
@@ -67,9 +81,16 @@ pub struct Worker<T> {
     pub(super) pass_open: bool,
     pub(super) saved_cursor: Option<u64>,
     pub(super) tasks: JoinSet<Event>,
-    pub(super) running: HashMap<Id, Uuid>,
+    /// The objects of each delivery under way.
+    running: HashMap<Id, HashMap<Uuid, Planned>>,
+    /// The target is being opened or probed.
+    opening: bool,
+    /// Until when changes are gathered for one delivery.
+    gathering: Option<Timestamp>,
     /// Rows to be written.
     pub(super) dirty: HashSet<Uuid>,
+    /// The target's own row is to be written.
+    pub(super) own_dirty: bool,
     pub(super) votes: Vec<Vote>,
     pub(super) reports: Vec<Report>,
     pub(super) saving: bool,
@@ -82,23 +103,22 @@ pub struct Worker<T> {
 
 /// What a task of the worker ends with.
 pub(super) enum Event {
-    Pushed(Box<Pushed>),
+    Delivered {
+        done: Vec<(Uuid, Done)>,
+        elapsed: Duration,
+    },
+    Opened(Result<(), Fault>),
     Saved(Box<super::save::Saved>),
     Reported(Vec<Report>),
-}
-
-pub(super) struct Pushed {
-    pub object: Uuid,
-    pub planned: Planned,
-    pub done: Done,
-    pub elapsed: Duration,
+    /// It has told whom it concerned by itself.
+    Quiet,
 }
 
 /// What [`super::start`] hands to a worker.
-pub struct Parts<T> {
+pub struct Parts<C> {
     pub name: SmolStr,
     pub index: usize,
-    pub target: T,
+    pub carrier: C,
     pub settings: Settings,
     pub directory: Arc<Directory>,
     pub clock: Clock,
@@ -106,16 +126,18 @@ pub struct Parts<T> {
     pub board: Board,
     pub verdicts: Arc<Verdicts>,
     pub links: Links,
+    pub ledger: Ledger,
+    pub orders: mpsc::Receiver<Order>,
     pub reports: Vec<Report>,
 }
 
-impl<T: Target> Worker<T> {
-    pub fn new(parts: Parts<T>) -> Self {
-        let Parts { name, index, target, settings, directory, clock, stop, board, verdicts, links, reports } = parts;
+impl<C: Carrier> Worker<C> {
+    pub fn new(parts: Parts<C>) -> Self {
+        let Parts { name, index, carrier, settings, directory, clock, stop, board, verdicts, links, .. } = parts;
         Worker {
             name,
             index,
-            target: Arc::new(target),
+            carrier: Arc::new(carrier),
             settings,
             directory,
             clock,
@@ -123,16 +145,23 @@ impl<T: Target> Worker<T> {
             board,
             verdicts,
             links,
-            reports,
+            ledger: parts.ledger,
+            orders: parts.orders,
+            reports: parts.reports,
+            waiters: HashMap::new(),
             queue: Queue::default(),
             pause: Pause::before_opening(),
+            health: Health::default(),
             read: 0,
             first_head: 0,
             pass_open: false,
             saved_cursor: None,
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            opening: false,
+            gathering: None,
             dirty: HashSet::new(),
+            own_dirty: false,
             votes: Vec::new(),
             saving: false,
             reporting: false,
@@ -144,7 +173,9 @@ impl<T: Target> Worker<T> {
     pub async fn run(mut self) {
         let mut head = self.directory.head();
         head.mark_unchanged();
-        self.begin().await;
+        if self.links.own.wish != Wish::Retire {
+            self.begin().await;
+        }
         while !self.stop.is_cancelled() {
             self.fill().await;
             self.save();
@@ -167,16 +198,23 @@ impl<T: Target> Worker<T> {
         let stop = self.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            changed = head.changed(), if self.halted.is_none() => match changed {
+            changed = head.changed(), if self.halted.is_none() && self.reads() => match changed {
                 Ok(()) => {
                     head.mark_unchanged();
                     self.feed().await;
                 }
                 Err(_) => self.halt("the directory has stopped".to_owned()),
             },
+            Some(order) = self.orders.recv() => self.obey(order).await,
             Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.ended(ended),
             () = tokio::time::sleep(sleep.unwrap_or_default().max(SHORTEST_SLEEP)), if sleep.is_some() => {}
         }
+    }
+
+    /// Whether the journal is followed: a disabled target would only gather what a full pass finds
+    /// again when it is enabled.
+    pub(super) fn reads(&self) -> bool {
+        matches!(self.links.own.wish, Wish::Run | Wish::Pause)
     }
 
     /// When there is something to do though nothing happens.
@@ -185,11 +223,12 @@ impl<T: Target> Worker<T> {
             return None;
         }
         let hold = self.hold.filter(|until| *until > now);
-        let full = self.running.len() >= self.allowed() || self.is_behind();
+        let busy = self.running.len() >= self.allowed() || self.is_behind() || self.opening;
         let due = match self.pause.until(now) {
+            _ if self.links.own.wish != Wish::Run => None,
             Some(until) => Some(until),
-            None if full => None,
-            None => self.queue.next_due(),
+            None if busy => None,
+            None => self.queue.next_due().map(|due| self.gathering.map_or(due, |until| until.max(due))),
         };
         hold.into_iter().chain(due).min()
     }
@@ -209,35 +248,82 @@ impl<T: Target> Worker<T> {
         if self.hold.is_some_and(|until| until <= now) {
             self.hold = None;
         }
-        if self.halted.is_some() || !self.pause.is_over(now) || !self.opened(now).await {
+        let may_send = self.halted.is_none() && self.links.own.wish == Wish::Run && self.pause.is_over(now);
+        if !may_send || !self.opened() {
             return;
         }
         let mut looked_at = 0usize;
         while self.running.len() < self.allowed() && !self.is_behind() && !self.stop.is_cancelled() {
-            let Some((object, cause)) = self.queue.take((self.clock)()) else { return };
-            self.begin_one(object, cause);
-            looked_at += 1;
-            // A full pass in which nothing has changed awaits nothing else.
-            if looked_at.is_multiple_of(PLANS_A_TURN) {
-                tokio::task::yield_now().await;
+            if self.gathers((self.clock)()) {
+                return;
             }
+            let mut delivery = HashMap::new();
+            let mut jobs = Vec::new();
+            let most = if self.pause.is_probing() { 1 } else { self.carrier.most().max(1) };
+            while jobs.len() < most {
+                let Some((object, cause)) = self.queue.take((self.clock)()) else { break };
+                if let Some((job, planned)) = self.begin_one(object, cause) {
+                    delivery.insert(object, planned);
+                    jobs.push(job);
+                }
+                looked_at += 1;
+                // A full pass in which nothing has changed awaits nothing else.
+                if looked_at.is_multiple_of(PLANS_A_TURN) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            self.gathering = None;
+            if jobs.is_empty() {
+                return;
+            }
+            self.deliver(jobs, delivery);
         }
     }
 
-    /// Opens the target at first, and again once it has been closed to us.
-    async fn opened(&mut self, now: Timestamp) -> bool {
-        if !self.pause.closed {
+    /// Whether more changes are waited for before a delivery is worth it.
+    fn gathers(&mut self, now: Timestamp) -> bool {
+        let wait = self.carrier.gather();
+        if wait.is_zero() || self.queue.next_due().is_none_or(|due| due > now) {
+            return false;
+        }
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        *self.gathering.get_or_insert(now.plus_ms(wait)) > now
+    }
+
+    fn deliver(&mut self, jobs: Vec<Job>, delivery: HashMap<Uuid, Planned>) {
+        let carrier = Arc::clone(&self.carrier);
+        let handle = self.tasks.spawn(async move {
+            let began = Instant::now();
+            let done = carrier.deliver(jobs).await;
+            Event::Delivered { done, elapsed: began.elapsed() }
+        });
+        self.running.insert(handle.id(), delivery);
+    }
+
+    /// Opens the target at first and once it has been closed to us, and looks whether somebody is there
+    /// after failures; true if neither is needed.
+    fn opened(&mut self) -> bool {
+        if self.opening {
+            return false;
+        }
+        let (closed, probing) = (self.pause.closed, self.pause.wants_probe());
+        if !closed && !probing {
             return true;
         }
-        match self.target.open().await {
-            Ok(()) => {
-                self.pause.closed = false;
-                true
-            }
-            Err(fault) => {
-                self.repair(now, fault.to_string());
-                false
-            }
+        let carrier = Arc::clone(&self.carrier);
+        self.opening = true;
+        self.tasks
+            .spawn(async move { Event::Opened(if closed { carrier.open().await } else { carrier.probe().await }) });
+        false
+    }
+
+    fn heard(&mut self, opened: Result<(), Fault>) {
+        self.opening = false;
+        let now = (self.clock)();
+        match opened {
+            Ok(()) => self.pause.answered(),
+            Err(fault) if self.pause.closed => self.repair(now, fault.to_string()),
+            Err(fault) => self.strike(now, &fault),
         }
     }
 
@@ -250,73 +336,116 @@ impl<T: Target> Worker<T> {
         self.pause.closed = true;
     }
 
-    fn begin_one(&mut self, object: Uuid, cause: Cause) {
+    /// The whole target is left in peace for a while.
+    pub(super) fn strike(&mut self, now: Timestamp, fault: &Fault) {
+        let (limits, asked) = (self.settings.backoff, fault.retry_after());
+        self.pause.strike(now, fault.to_string(), limits, asked, backoff::chance());
+    }
+
+    /// Plans one object; what needs no request is settled at once.
+    fn begin_one(&mut self, object: Uuid, cause: Cause) -> Option<(Job, Planned)> {
         let snapshot = self.directory.read();
-        let context = plan::Context {
-            snapshot: &snapshot,
-            scopes: &self.settings.scopes,
-            rules: &self.settings.rules,
-            links: &self.links,
-        };
-        let mut planned = plan::plan(&context, object, cause);
+        let mut planned = plan::plan(&self.context(&snapshot), object, cause);
         self.links.set_refs(object, planned.refs.clone());
         self.links.set_absent(object, planned.absent.clone());
         match planned.work {
             Work::Leave | Work::Skip | Work::Unchanged | Work::StillRefused | Work::Impossible(_) => {
                 self.settle_quietly(object, planned);
+                return None;
             }
-            Work::Create(_) | Work::Update { .. } | Work::Delete { .. } | Work::Sweep(_) => {
-                let work = std::mem::replace(&mut planned.work, Work::Leave);
-                let (target, manner) = (Arc::clone(&self.target), self.settings.manner);
-                let subject =
-                    Subject { object, resource: planned.resource, claims: self.links.claims.clone(), snapshot };
-                let task = async move {
-                    let began = Instant::now();
-                    let done = push::carry_out(target.as_ref(), subject, work, manner).await;
-                    Event::Pushed(Box::new(Pushed { object, planned, done, elapsed: began.elapsed() }))
-                };
-                let handle = self.tasks.spawn(task);
-                self.running.insert(handle.id(), object);
-            }
+            Work::Create(_) | Work::Update { .. } | Work::Delete { .. } | Work::Sweep(_) => {}
         }
+        if planned.removal && self.guarded(object, &planned) == Pass::Wait {
+            self.stage(object, &planned);
+            return None;
+        }
+        let work = std::mem::replace(&mut planned.work, Work::Leave);
+        let job = Job {
+            object,
+            resource: planned.resource,
+            work,
+            checksum: planned.checksum,
+            as_of: planned.as_of,
+            claims: self.links.claims.clone(),
+            snapshot,
+        };
+        Some((job, planned))
+    }
+
+    pub(super) fn context<'a>(&'a self, snapshot: &'a crate::directory::Snapshot) -> plan::Context<'a> {
+        plan::Context { snapshot, scopes: &self.settings.scopes, rules: &self.settings.rules, links: &self.links }
     }
 
     fn ended(&mut self, ended: Result<(Id, Event), JoinError>) {
         match ended {
-            Ok((id, Event::Pushed(pushed))) => {
-                self.running.remove(&id);
-                self.settle(*pushed);
+            Ok((id, Event::Delivered { done, elapsed })) => {
+                let mut delivery = self.running.remove(&id).unwrap_or_default();
+                for (object, done) in done {
+                    if let Some(planned) = delivery.remove(&object) {
+                        self.settle(object, planned, done, elapsed);
+                    }
+                }
+                self.unanswered(delivery.into_keys());
             }
+            Ok((_, Event::Opened(opened))) => self.heard(opened),
             Ok((_, Event::Saved(saved))) => self.saved(*saved),
             Ok((_, Event::Reported(failed))) => self.reported(failed),
+            Ok((_, Event::Quiet)) => {}
             Err(error) => match self.running.remove(&error.id()) {
-                // A fault of this program; the object must not be lost for it.
-                Some(object) => {
-                    tracing::error!(export = %self.name, %object, "a push ended by a panic");
-                    let due = (self.clock)().plus_ms(u64::try_from(self.settings.backoff.max.as_millis()).unwrap_or(0));
-                    self.queue.give_back(object, true, Some(due));
+                // A fault of this program; the objects must not be lost for it.
+                Some(delivery) => {
+                    tracing::error!(export = %self.name, "a delivery ended by a panic");
+                    self.unanswered(delivery.into_keys());
                 }
                 None => self.halt("internal: a task ended by a panic; see the log".to_owned()),
             },
         }
     }
 
+    /// Nobody knows what became of these.
+    fn unanswered(&mut self, objects: impl Iterator<Item = Uuid>) {
+        let due = (self.clock)().plus_ms(u64::try_from(self.settings.backoff.max.as_millis()).unwrap_or(0));
+        for object in objects {
+            self.queue.give_back(object, true, Some(due));
+        }
+    }
+
     fn show(&self) {
         let now = (self.clock)();
-        let (linked, failed) = self.links.counts();
+        let counts = self.links.counts();
         let cursor = self.cursor().unwrap_or(0);
-        let why = self.halted.clone().or_else(|| self.pause.reason(now));
+        let wish = match self.links.own.wish {
+            Wish::Run => None,
+            Wish::Pause => Some("paused"),
+            Wish::Disable => Some("disabled"),
+            Wish::Retire => Some("retired"),
+        };
+        let why = &self.links.own.why;
+        let wish = wish.map(|word| if why.is_empty() { word.to_owned() } else { format!("{word}: {why}") });
+        let why = self.halted.clone().or(wish).or_else(|| self.pause.reason(now));
         let hold = || self.hold.map(|until| format!("the directory cannot write; next attempt at {until}"));
         let state = why.or_else(hold).map_or(State::Running, State::Stopped);
         self.board.change(|status| {
             status.cursor = cursor;
             status.pending = self.queue.len();
-            status.failed = failed;
-            status.linked = linked;
+            status.failed = counts.failed;
+            status.linked = counts.linked;
+            status.quarantined = counts.quarantined;
+            status.staged = counts.staged;
+            status.enabled = self.reads();
             status.state = state;
         });
         let lag = (*self.directory.head().borrow()).saturating_sub(cursor);
-        metrics::gauge!(names::EXPORT_LAG, "target" => self.name.to_string()).set(lag as f64);
+        let gauges = [
+            (names::EXPORT_LAG, lag as f64),
+            (names::EXPORT_QUEUE, self.queue.len() as f64),
+            (names::EXPORT_FAILED, counts.failed as f64),
+            (names::EXPORT_QUARANTINED, counts.quarantined as f64),
+            (names::EXPORT_STAGED, counts.staged as f64),
+        ];
+        for (name, value) in gauges {
+            metrics::gauge!(name, "target" => self.name.to_string()).set(value);
+        }
     }
 
     /// Lets what is under way come to its end, then writes down what is known.

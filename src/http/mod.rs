@@ -19,6 +19,7 @@ use crate::{
     clock::Clock,
     directory::Directory,
     lifecycle::Release,
+    provisioning::Provisioning,
     schema::{LoadError, Sources},
     sesame::Contract,
 };
@@ -32,7 +33,6 @@ use axum::{
 use futures_util::future::BoxFuture;
 use problem::Problem;
 use secrecy::SecretString;
-use serde_json::Value;
 use std::sync::Arc;
 use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ pub struct Options {
     pub reload_lifecycle: Reload,
     /// Held by who gives a number that the next one must not get, too.
     pub numbering: Mutex<()>,
-    pub target_status: Arc<dyn Fn() -> Value + Send + Sync>,
+    pub provisioning: Arc<dyn Provisioning>,
 }
 
 /// Reads files again and says what it found; or why the ones in force stay.

@@ -33,5 +33,5 @@ async fn metrics(State(options): State<Arc<Options>>) -> Response {
 }
 
 async fn targets(State(options): State<Arc<Options>>) -> Json<Value> {
-    Json((options.target_status)())
+    Json(json!(options.provisioning.status()))
 }

@@ -33,11 +33,10 @@ pub mod tls;
 pub use bounds::BoundsRule;
 pub use controls::Offered;
 pub use listener::{Listeners, run};
-pub use monitor::TargetLines;
 pub use proxy_header::Proxies;
 pub use sasl::{Sasl, SaslDef};
 
-use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits};
+use crate::{clock::Clock, directory::Directory, dn::DnKey, limits::Limits, provisioning::Provisioning};
 use secrecy::SecretString;
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -52,8 +51,8 @@ pub struct Options {
     /// Other limits for some; the first that speaks of an identity counts.
     pub bounds: Vec<BoundsRule>,
     pub clock: Clock,
-    /// The state of the export targets, for the monitor; a function, since they are of another module.
-    pub target_lines: Arc<dyn Fn() -> Vec<TargetLines> + Send + Sync>,
+    /// What is known of the export targets and of the accounts there.
+    pub provisioning: Arc<dyn Provisioning>,
     /// The controls that clients may use.
     pub controls: Offered,
     /// Whether LDAPv2 binds are taken, for clients that know nothing newer.

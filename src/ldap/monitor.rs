@@ -6,6 +6,7 @@ use crate::{
     clock::{Clock, Timestamp},
     directory::Snapshot,
     dn::escape_value,
+    provisioning::{State, TargetStatus},
 };
 use std::{
     collections::BTreeMap,
@@ -41,12 +42,6 @@ pub struct Connection {
     received: AtomicU64,
     completed: AtomicU64,
     identity: Mutex<String>,
-}
-
-/// The state of one export target, in lines of `name: value`.
-pub struct TargetLines {
-    pub name: String,
-    pub lines: Vec<String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -156,11 +151,33 @@ pub fn entries(call: &Call, snapshot: &Snapshot) -> Vec<MadeUp> {
     tree.put(&["Time", "Uptime"], "monitoredObject", &[("monitoredInfo", uptime)]);
     tree.store(call, snapshot);
     tree.container("Targets");
-    for target in (call.shared.options.target_lines)() {
-        let lines: Vec<(&str, String)> = target.lines.into_iter().map(|line| ("monitoredInfo", line)).collect();
+    for target in call.shared.options.provisioning.status() {
+        let lines: Vec<(&str, String)> =
+            target_lines(&target).into_iter().map(|line| ("monitoredInfo", line)).collect();
         tree.put(&["Targets", &target.name], "monitoredObject", &lines);
     }
     tree.made
+}
+
+/// The state of one export target, in lines of `name: value`.
+fn target_lines(status: &TargetStatus) -> Vec<String> {
+    let state = match &status.state {
+        State::Running => "running",
+        State::Stopped(why) => why,
+    };
+    let mut lines = vec![
+        format!("kind: {}", status.kind),
+        format!("state: {state}"),
+        format!("cursor: {}", status.cursor),
+        format!("lag: {}", status.lag),
+        format!("pending: {}", status.pending),
+        format!("failed: {}", status.failed),
+        format!("quarantined: {}", status.quarantined),
+        format!("staged: {}", status.staged),
+        format!("linked: {}", status.linked),
+    ];
+    lines.extend(status.last_success.iter().map(|time| format!("last success: {time}")));
+    lines
 }
 
 struct Tree {

@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 9] = [
     &["filter"],
     &["access", "lifecycle", "auth", "sesame", "likeness"],
     &["store"],
-    &["directory"],
+    &["directory", "provisioning"],
     &["ldap", "http", "export"],
     &["config", "cli", "server", "certs", "reload", "telemetry", "timer", "main", "lib"],
 ];

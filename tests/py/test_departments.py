@@ -243,7 +243,9 @@ def test_a_branch_of_three_levels_and_five_hundred_people(new_server, scim, tmp_
     server = new_server(flags=["--no-demo"])
     token = server.folder / "scim.token"
     token.write_text("any")
-    (server.folder / "targets" / "hr.yml").write_text(f"kind: scim\nbase_url: {scim}\ntoken_file: {token}\ngroups: {{enabled: false}}\n")
+    (server.folder / "targets" / "hr.yml").write_text(f"kind: scim\nbase_url: {scim}\ntoken_file: {token}\ngroups: {{enabled: false}}\n"
+        # A whole faculty is meant here.
+        "guard: {enabled: false}\n")
     server.start()
     entries = [f"dn: ou={ou},{SUFFIX}\nobjectClass: organizationalUnit\nou: {ou}\n" for ou in ("people", "structures")]
     codes = ["L"] + [f"L{i}" for i in range(3)] + [f"L{i}{j}" for i in range(3) for j in range(4)]

@@ -75,7 +75,12 @@ pub fn remote(document: &Document, etag: Option<String>) -> Option<Remote> {
         _ => return None,
     };
     let version = document.get("meta").and_then(|m| m.get("version")).and_then(Value::as_str);
-    Some(Remote { id, etag: etag.or_else(|| version.map(str::to_owned)), document: document.clone() })
+    Some(Remote {
+        id,
+        etag: etag.or_else(|| version.map(str::to_owned)),
+        document: document.clone(),
+        dropped: Vec::new(),
+    })
 }
 
 const DETAIL_CHARS: usize = 200;

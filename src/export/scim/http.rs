@@ -3,7 +3,9 @@
 
 use super::{Options, answer::Answer};
 use crate::export::{
+    Tools,
     http::{self, Connection, read_secret, secret_header},
+    ledger::Line,
     target::{Document, Fault},
 };
 use reqwest::{
@@ -20,13 +22,13 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(options: &Options) -> Result<Self, Fault> {
+    pub fn new(options: &Options, tools: &Tools) -> Result<Self, Fault> {
         let connection = Connection {
             base_url: options.base_url.clone(),
             ca_file: options.ca_file.clone(),
             timeout: options.timeout,
         };
-        let http = http::Http::new(&connection)?;
+        let http = http::Http::new(&connection, tools)?;
         Ok(Http { http, token_file: options.token_file.clone(), token: RwLock::new(None) })
     }
 
@@ -52,7 +54,12 @@ impl Http {
             let bytes = serde_json::to_vec(document).map_err(|e| Fault::Refused(e.to_string()))?;
             request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(bytes);
         }
-        let reply = self.http.send(request).await?;
+        let line = Line {
+            remote_id: path.get(1).map(|id| (*id).to_owned()),
+            attributes: body.map(names).unwrap_or_default(),
+            ..Line::default()
+        };
+        let reply = self.http.send(request, line).await?;
         Ok(Answer {
             status: reply.status,
             etag: reply.header(&ETAG),
@@ -66,6 +73,22 @@ impl Http {
         let token = token.as_ref().ok_or_else(|| Fault::Closed("token_file was not read".to_owned()))?;
         secret_header("Bearer ", token, "token_file")
     }
+}
+
+/// The attributes that a body speaks of: its keys, or the paths of a PATCH.
+fn names(body: &Document) -> Vec<String> {
+    let operations = body.get("Operations").and_then(serde_json::Value::as_array);
+    let mut names: Vec<String> = match operations {
+        Some(operations) => {
+            let paths = operations.iter().filter_map(|op| op.get("path")?.as_str());
+            // What stands in brackets is a value.
+            paths.map(|path| path.split('[').next().unwrap_or_default().to_owned()).collect()
+        }
+        None => body.keys().filter(|key| *key != "schemas").cloned().collect(),
+    };
+    names.sort();
+    names.dedup();
+    names
 }
 
 const MEDIA_TYPE: &str = "application/scim+json";

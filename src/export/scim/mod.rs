@@ -6,11 +6,14 @@ pub mod diff;
 mod http;
 
 use self::http::Http;
-use super::target::{Document, Fault, Key, Remote, Resource, Stopped, Target};
+use super::{
+    Tools,
+    target::{Document, Fault, Kept, Key, Remote, Resource, Stopped, Target},
+};
 use crate::clock::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use url::Url;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +49,9 @@ pub struct Scim {
 }
 
 impl Scim {
-    pub fn new(options: &Options, clock: Clock) -> Result<Self, Fault> {
-        Ok(Scim { http: Http::new(options)?, clock, update: options.update, chunk: options.chunk })
+    pub fn new(options: &Options, tools: &Tools) -> Result<Self, Fault> {
+        let clock = Arc::clone(&tools.clock);
+        Ok(Scim { http: Http::new(options, tools)?, clock, update: options.update, chunk: options.chunk })
     }
 
     fn fault(&self, answer: &answer::Answer) -> Fault {
@@ -55,13 +59,7 @@ impl Scim {
     }
 
     /// Reads, merges, replaces.
-    async fn replace(
-        &self,
-        resource: Resource,
-        id: &str,
-        before: &Document,
-        after: &Document,
-    ) -> Result<Option<String>, Fault> {
+    async fn replace(&self, resource: Resource, id: &str, before: &Document, after: &Document) -> Result<Kept, Fault> {
         let held = self.http.send(Method::GET, &[plural(resource), id], &[], None).await?;
         let document = match (&held.body, held.status) {
             (Some(remote), 200..=299) => diff::merge(remote, before, after),
@@ -70,7 +68,7 @@ impl Scim {
             _ => return Err(self.fault(&held)),
         };
         let answer = self.http.send(Method::PUT, &[plural(resource), id], &[], Some(&document)).await?;
-        if answer.is_success() { Ok(etag(&answer)) } else { Err(self.fault(&answer)) }
+        if answer.is_success() { Ok(kept(&answer)) } else { Err(self.fault(&answer)) }
     }
 }
 
@@ -141,17 +139,11 @@ impl Target for Scim {
         answer.remote().ok_or_else(|| Fault::Refused("the answer to a read has no id".to_owned()))
     }
 
-    async fn update(
-        &self,
-        resource: Resource,
-        id: &str,
-        before: &Document,
-        after: &Document,
-    ) -> Result<Option<String>, Stopped> {
+    async fn update(&self, resource: Resource, id: &str, before: &Document, after: &Document) -> Result<Kept, Stopped> {
         if self.update == Update::Put {
             return Ok(self.replace(resource, id, before, after).await?);
         }
-        let mut tag = None;
+        let mut tag = Kept::default();
         let mut reached: Option<Document> = None;
         for step in diff::steps(before, after, self.chunk) {
             let body = json!({ "schemas": [PATCH_OP], "Operations": step.operations });
@@ -161,7 +153,7 @@ impl Target for Scim {
             };
             match sent {
                 Ok(answer) if answer.is_success() => {
-                    tag = etag(&answer);
+                    tag = kept(&answer);
                     reached = Some(step.reached);
                 }
                 Ok(answer) if answer.refuses_patch() => {
@@ -202,18 +194,22 @@ fn collection_fault(fault: Fault, resource: Resource) -> Fault {
     match (fault, resource) {
         (Fault::NotFound, Resource::User) => Fault::Closed("the target has no Users (404): check base_url".to_owned()),
         (Fault::NotFound, Resource::Group) => Fault::Refused("the target has no Groups (404)".to_owned()),
+        (Fault::NotFound, Resource::Department) => Fault::Refused("the target has no Departments (404)".to_owned()),
         (other, _) => other,
     }
 }
 
-fn etag(answer: &answer::Answer) -> Option<String> {
-    answer.remote().and_then(|r| r.etag).or_else(|| answer.etag.clone())
+fn kept(answer: &answer::Answer) -> Kept {
+    let etag = answer.remote().and_then(|r| r.etag).or_else(|| answer.etag.clone());
+    Kept { etag, dropped: Vec::new() }
 }
 
 fn plural(resource: Resource) -> &'static str {
     match resource {
         Resource::User => "Users",
         Resource::Group => "Groups",
+        // No such resource is in RFC 7643; a target may have it as an extension.
+        Resource::Department => "Departments",
     }
 }
 

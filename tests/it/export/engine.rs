@@ -9,10 +9,11 @@ use vestibule::{
     directory::{Op, Terms, Update},
     entry::{FactsChange, ModKind},
     export::{
-        Kind, Match, Memory, State, TargetOptions,
+        Kind, Match, Memory, TargetOptions,
         target::{Document, Fault, Resource},
     },
     lifecycle::{Event, Release},
+    provisioning::{Provisioning, State},
 };
 
 const SYNCED: i32 = 99;

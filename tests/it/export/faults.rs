@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use vestibule::{
     entry::ModKind,
-    export::{Kind, State, TargetOptions, scim::Update},
+    export::{Kind, TargetOptions, scim::Update},
+    provisioning::State,
 };
 
 const SYNCED: i32 = 99;

@@ -7,7 +7,7 @@ use super::{
 };
 use serde_json::{Map, Value, json};
 use std::process::{Child, Command, Stdio};
-use vestibule::{entry::ModKind, export::State};
+use vestibule::{entry::ModKind, provisioning::State};
 
 struct Server {
     child: Child,

@@ -15,10 +15,13 @@ use vestibule::{
     directory::{Directory, Identities, Op, Options, Outcome, Relations, Writer, default_indexes},
     dn::{Dn, Rdn},
     entry::ModKind,
-    export::{self, Backoff, Exporters, Kind, Match, Rules, Scope, Scopes, TargetOptions, TargetStatus, scim},
+    export::{
+        self, Backoff, Exporters, GuardLimits, Kind, Match, Quarantine, Rules, Scope, Scopes, TargetOptions, scim,
+    },
     filter::{self, Filter},
     lifecycle::{Career, Release},
     limits::Limits,
+    provisioning::{Provisioning, TargetStatus},
     schema::{Schema, Sources},
     store::{MemDisk, Platter},
 };
@@ -93,7 +96,7 @@ impl World {
         let disk = MemDisk::open(&platter, STORE).unwrap();
         let (directory, writer) = Directory::start(disk, options).unwrap();
         let stop = CancellationToken::new();
-        let exporters = export::start(Arc::clone(&directory), targets, clock::system(), stop);
+        let exporters = export::start(Arc::clone(&directory), targets, None, clock::system(), stop);
         World { directory, exporters, platter, writer }
     }
 
@@ -222,11 +225,15 @@ pub fn target(name: &str, kind: Kind) -> TargetOptions {
         scopes: Scopes {
             users: scope("ou=people", "(objectClass=inetOrgPerson)"),
             groups: scope("ou=groups", "(objectClass=groupOfNames)"),
+            departments: None,
         },
         rules: Rules::default(),
         matching: Match::Verified,
         backoff: Backoff { min: Duration::from_millis(10), max: Duration::from_millis(50) },
         concurrency: 4,
+        rate_per_second: None,
+        guard: GuardLimits { removals: None, ..GuardLimits::default() },
+        quarantine: Quarantine::default(),
     }
 }
 

@@ -1,0 +1,398 @@
+//! `targets/NAME.yml`: one system that changes are exported to. The name of the file names the
+//! target in logs, in the status and in the store.
+//!
+//! The keys that every target has are read here; all others are those of its kind, which has a file of
+//! its own beside this one.
+
+mod scim;
+
+use super::load::{parse, read};
+use crate::{
+    dn::Dn,
+    export::{Backoff, GuardLimits, Kind, Match, PRIVATE, Quarantine, Rules, Scope, Scopes, TargetOptions},
+    filter::{self, Filter},
+    schema::Schema,
+};
+use anyhow::anyhow;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_yaml::{Mapping, Value};
+use smol_str::SmolStr;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use url::{Host, Url};
+
+/// The keys of every target. Relative paths start at the file's folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TargetFile {
+    enabled: bool,
+    retry_min_ms: u64,
+    retry_max_ms: u64,
+    concurrency: usize,
+    rate_per_second: Option<f64>,
+    #[serde(rename = "match")]
+    matching: Match,
+    users: ScopeFile,
+    groups: ScopeFile,
+    departments: ScopeFile,
+    user_name: SmolStr,
+    enterprise: bool,
+    private_attributes: Vec<SmolStr>,
+    guard: GuardFile,
+    quarantine: QuarantineFile,
+}
+
+/// The same, to tell them from those of the kind.
+const EVERY: [&str; 14] = [
+    "enabled",
+    "retry_min_ms",
+    "retry_max_ms",
+    "concurrency",
+    "rate_per_second",
+    "match",
+    "users",
+    "groups",
+    "departments",
+    "user_name",
+    "enterprise",
+    "private_attributes",
+    "guard",
+    "quarantine",
+];
+
+impl Default for TargetFile {
+    fn default() -> Self {
+        TargetFile {
+            enabled: true,
+            retry_min_ms: 1_000,
+            retry_max_ms: 300_000,
+            concurrency: 4,
+            rate_per_second: None,
+            matching: Match::default(),
+            users: ScopeFile::default(),
+            groups: ScopeFile::default(),
+            departments: ScopeFile::default(),
+            user_name: SmolStr::new_static("uid"),
+            enterprise: true,
+            private_attributes: Vec::new(),
+            guard: GuardFile::default(),
+            quarantine: QuarantineFile::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ScopeFile {
+    /// Absent: as is usual for the kind.
+    enabled: Option<bool>,
+    /// Absent: the base of the resource.
+    base: Option<String>,
+    /// Absent: the class of the resource.
+    filter: Option<String>,
+}
+
+/// When removals wait for an approval.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct GuardFile {
+    enabled: bool,
+    removals: usize,
+    percent: usize,
+    window_secs: u64,
+}
+
+impl Default for GuardFile {
+    fn default() -> Self {
+        let GuardLimits { removals, percent, window_secs } = GuardLimits::default();
+        GuardFile { enabled: true, removals: removals.unwrap_or_default(), percent, window_secs }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct QuarantineFile {
+    object_attempts: u32,
+    object_wait_secs: u64,
+    failures: u32,
+    percent: u32,
+    window_secs: u64,
+    target_wait_secs: u64,
+}
+
+impl Default for QuarantineFile {
+    fn default() -> Self {
+        let usual = Quarantine::default();
+        QuarantineFile {
+            object_attempts: usual.object_attempts,
+            object_wait_secs: usual.object_wait.as_secs(),
+            failures: usual.failures,
+            percent: usual.percent,
+            window_secs: usual.window.as_secs(),
+            target_wait_secs: usual.target_wait.as_secs(),
+        }
+    }
+}
+
+/// What a scope is without a word about it.
+struct Standard {
+    key: &'static str,
+    base: &'static str,
+    filter: &'static str,
+    enabled: bool,
+}
+
+const USERS: Standard =
+    Standard { key: "users", base: "ou=people,{suffix}", filter: "(objectClass=inetOrgPerson)", enabled: true };
+const GROUPS: Standard =
+    Standard { key: "groups", base: "ou=groups,{suffix}", filter: "(objectClass=groupOfNames)", enabled: true };
+const DEPARTMENTS: Standard = Standard {
+    key: "departments",
+    base: "ou=structures,{suffix}",
+    filter: "(objectClass=supannEntite)",
+    enabled: false,
+};
+
+/// What the files of the kinds are read with.
+struct Reading<'a> {
+    name: &'a str,
+    folder: &'a Path,
+    faults: Vec<String>,
+}
+
+/// Reads one file. Secrets are not read here: they may come, and change, while the server runs.
+pub fn load(path: &Path, suffix: &str, schema: &Schema) -> anyhow::Result<TargetOptions> {
+    let text = read(path)?;
+    build(path, &text, suffix, schema).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("{}: at {fault}", path.display())).collect();
+        anyhow!(lines.join("\n"))
+    })
+}
+
+fn build(path: &Path, text: &str, suffix: &str, schema: &Schema) -> Result<TargetOptions, Vec<String>> {
+    let keys: Mapping = parse(path, text).map_err(|fault| vec![format!("{fault:#}")])?;
+    let (mut every, mut own): (Mapping, Mapping) =
+        keys.into_iter().partition(|(key, _)| key.as_str().is_some_and(|key| EVERY.contains(&key)));
+    let name = SmolStr::new(path.file_stem().map(|s| s.to_string_lossy()).unwrap_or_default());
+    let mut reading = Reading { name: &name, folder: path.parent().unwrap_or(Path::new(".")), faults: Vec::new() };
+    let kind = reading.kind(&mut own, &mut every);
+    let file: Option<TargetFile> = reading.read(every);
+    let Some(file) = file else { return Err(reading.faults) };
+    if name.is_empty() {
+        reading.faults.push("file name: it names the target and may not be empty".to_owned());
+    }
+    let users = reading.note(scope(&file.users, &USERS, suffix, schema));
+    let groups = reading.note(scope(&file.groups, &GROUPS, suffix, schema));
+    let departments = reading.note(scope(&file.departments, &DEPARTMENTS, suffix, schema));
+    check_bounds(&file, &mut reading.faults);
+    if schema.attr_id(&file.user_name).is_none_or(|id| schema.is_secret(id)) {
+        reading.faults.push(format!("user_name: '{}' is not an attribute type of the schema", file.user_name));
+    }
+    for attr in &file.private_attributes {
+        if !PRIVATE.iter().any(|known| known.eq_ignore_ascii_case(attr)) {
+            reading.faults.push(format!("private_attributes: '{attr}' is none of {}", PRIVATE.join(", ")));
+        }
+    }
+    let (Some(kind), Some(users), Some(groups), Some(departments), true) =
+        (kind, users, groups, departments, reading.faults.is_empty())
+    else {
+        return Err(reading.faults);
+    };
+    let secs = Duration::from_secs;
+    Ok(TargetOptions {
+        enabled: file.enabled,
+        kind,
+        scopes: Scopes { users, groups, departments },
+        rules: Rules {
+            user_name: file.user_name,
+            enterprise: file.enterprise,
+            private: file.private_attributes.iter().map(|a| SmolStr::new(a.to_ascii_lowercase())).collect(),
+        },
+        matching: file.matching,
+        backoff: Backoff {
+            min: Duration::from_millis(file.retry_min_ms),
+            max: Duration::from_millis(file.retry_max_ms),
+        },
+        concurrency: file.concurrency,
+        rate_per_second: file.rate_per_second,
+        guard: GuardLimits {
+            removals: file.guard.enabled.then_some(file.guard.removals),
+            percent: file.guard.percent,
+            window_secs: file.guard.window_secs,
+        },
+        quarantine: Quarantine {
+            object_attempts: file.quarantine.object_attempts,
+            object_wait: secs(file.quarantine.object_wait_secs),
+            failures: file.quarantine.failures,
+            percent: file.quarantine.percent,
+            window: secs(file.quarantine.window_secs),
+            target_wait: secs(file.quarantine.target_wait_secs),
+        },
+        name,
+    })
+}
+
+impl Reading<'_> {
+    /// The options of the kind that the file names. `every` may be given what is usual for the kind.
+    fn kind(&mut self, own: &mut Mapping, _every: &mut Mapping) -> Option<Kind> {
+        let kind = own.remove("kind");
+        let own = std::mem::take(own);
+        match kind.as_ref().and_then(Value::as_str) {
+            Some("scim") => self.scim(own),
+            Some(other) => {
+                self.faults.push(format!("kind: unknown kind '{other}', expected one of: {}", KINDS.join(", ")));
+                None
+            }
+            None => {
+                self.faults.push(format!("kind: missing; expected one of: {}", KINDS.join(", ")));
+                None
+            }
+        }
+    }
+
+    /// Some of the keys, strictly.
+    fn read<T: DeserializeOwned>(&mut self, keys: Mapping) -> Option<T> {
+        let read = serde_path_to_error::deserialize(Value::Mapping(keys));
+        read.map_err(|error| {
+            let path = error.path().to_string();
+            let place = if path == "." { String::new() } else { format!("{path}: ") };
+            self.faults.push(format!("{place}{}", error.into_inner()));
+        })
+        .ok()
+    }
+
+    fn note<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|fault| self.faults.push(fault)).ok()
+    }
+
+    /// Numbers that make no sense as 0.
+    fn above_zero(&mut self, keys: &[(&str, u64)]) {
+        for (key, _) in keys.iter().filter(|(_, value)| *value == 0) {
+            self.faults.push(format!("{key}: must be above 0"));
+        }
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+const KINDS: [&str; 1] = ["scim"];
+
+fn check_bounds(file: &TargetFile, faults: &mut Vec<String>) {
+    for (key, value) in [
+        ("retry_min_ms", file.retry_min_ms),
+        ("concurrency", file.concurrency as u64),
+        ("guard.window_secs", file.guard.window_secs),
+        ("quarantine.object_attempts", u64::from(file.quarantine.object_attempts)),
+        ("quarantine.failures", u64::from(file.quarantine.failures)),
+        ("quarantine.window_secs", file.quarantine.window_secs),
+    ] {
+        if value == 0 {
+            faults.push(format!("{key}: must be above 0"));
+        }
+    }
+    if file.rate_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        faults.push("rate_per_second: must be above 0".to_owned());
+    }
+    if file.retry_max_ms < file.retry_min_ms {
+        faults.push("retry_max_ms: is below retry_min_ms".to_owned());
+    }
+}
+
+fn address(text: &str, name: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("base_url: {e}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("base_url: expected an http or https address".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("base_url: no query and no fragment".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("base_url: no user and no password; the token goes into token_file".to_owned());
+    }
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        None => false,
+    };
+    if url.scheme() == "http" && !local {
+        tracing::warn!(export = name, "base_url is plain http: token and personal data can be read on the way");
+    }
+    Ok(url)
+}
+
+fn scope(file: &ScopeFile, standard: &Standard, suffix: &str, schema: &Schema) -> Result<Option<Scope>, String> {
+    // Whoever says where departments are wants them.
+    let is_said = file.base.is_some() || file.filter.is_some();
+    if !file.enabled.unwrap_or(standard.enabled || is_said) {
+        return Ok(None);
+    }
+    let key = standard.key;
+    let base = file.base.as_deref().unwrap_or(standard.base).replace("{suffix}", suffix);
+    let base = Dn::parse(&base).map_err(|e| format!("{key}.base: '{base}': {e}"))?;
+    let text = file.filter.as_deref().unwrap_or(standard.filter);
+    let ast = filter::parse(text).map_err(|e| format!("{key}.filter: {e}"))?;
+    Ok(Some(Scope { base: schema.dn_key(&base), filter: Filter::bind(&ast, schema) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{export::scim, schema::Sources};
+
+    fn built(text: &str) -> Result<TargetOptions, String> {
+        let schema = Schema::compile(&Sources::shipped()).unwrap();
+        let path = Path::new("/etc/v/targets/hr.yml");
+        build(path, text, "dc=example,dc=org", &schema).map_err(|faults| faults.join("\n"))
+    }
+
+    #[test]
+    fn the_least_form_has_the_defaults() {
+        let options = built("{kind: scim, base_url: 'https://h/scim/v2', token_file: hr.token}").unwrap();
+        assert_eq!((options.name.as_str(), options.enabled, options.concurrency), ("hr", true, 4));
+        assert_eq!(options.matching, Match::Verified);
+        assert!(options.scopes.users.is_some() && options.scopes.groups.is_some());
+        let Kind::Scim(scim) = options.kind else { panic!("scim was asked for") };
+        assert_eq!(scim.token_file, Path::new("/etc/v/targets/hr.token"));
+        assert_eq!((scim.update, scim.timeout), (scim::Update::Patch, Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn the_shipped_example_reads_and_is_off() {
+        let options = built(include_str!("../../../config/targets/example.yml")).unwrap();
+        assert!(!options.enabled);
+    }
+
+    #[test]
+    fn faults_name_their_key() {
+        let least = "kind: scim\nbase_url: https://h\ntoken_file: t\n";
+        for (more, expected) in [
+            ("tokn: x", "unknown field `tokn`"),
+            ("users: {bas: x}", "users.bas: unknown field"),
+            ("users: {filter: '(cn='}", "users.filter"),
+            ("groups: {base: 'x'}", "groups.base"),
+            ("retry_min_ms: 10\nretry_max_ms: 5", "retry_max_ms"),
+            ("concurrency: 0", "concurrency"),
+            ("timeout_ms: 0", "timeout_ms"),
+            ("rate_per_second: 0", "rate_per_second"),
+            ("guard: {removals: many}", "guard.removals"),
+            ("quarantine: {failures: 0}", "quarantine.failures"),
+            ("match: sometimes", "match: unknown variant"),
+            ("user_name: userPassword", "user_name"),
+            ("private_attributes: [mail]", "private_attributes"),
+        ] {
+            let fault = built(&format!("{least}{more}")).unwrap_err();
+            assert!(fault.contains(expected), "{more}: {fault}");
+        }
+        for url in ["ldap://h", "https://u:p@h", "https://h?x=1", "nothing"] {
+            let fault = built(&format!("kind: scim\nbase_url: '{url}'\ntoken_file: t\n")).unwrap_err();
+            assert!(fault.contains("base_url"), "{url}: {fault}");
+        }
+        assert!(built("kind: csv\nbase_url: https://h\ntoken_file: t\n").unwrap_err().contains("kind: unknown kind"));
+    }
+}
