@@ -237,6 +237,7 @@ pub fn start(
         };
         if options.enabled {
             let links = Links::load(&options.name, directory.take_rows(&options.name));
+            board.change(|status| status::note_links(status, &links));
             let (orders, received) = mpsc::channel(ORDERS);
             desk.line = Ok(Line { orders, table: links.table(), scopes: options.scopes.clone() });
             enabled.push(Start { options, board, links, orders: received });

@@ -1,6 +1,7 @@
 //! Where a worker writes what an operator sees of its target.
 
-use crate::provisioning::{State, TargetStatus};
+use super::links::Links;
+use crate::provisioning::{State, TargetStatus, Wish};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is shown before the target has been looked at.
@@ -22,6 +23,25 @@ pub fn at_start(name: &str, kind: &'static str, enabled: bool) -> TargetStatus {
         last_error: None,
         state,
     }
+}
+
+/// Notes what the rows say, and whether an operator lets the target run.
+pub fn note_links(status: &mut TargetStatus, links: &Links) {
+    let counts = links.counts();
+    status.failed = counts.failed;
+    status.linked = counts.linked;
+    status.quarantined = counts.quarantined;
+    status.staged = counts.staged;
+    status.enabled = matches!(links.own.wish, Wish::Run | Wish::Pause);
+    let word = match links.own.wish {
+        Wish::Run => None,
+        Wish::Pause => Some("paused"),
+        Wish::Disable => Some("disabled"),
+        Wish::Retire => Some("retired"),
+    };
+    let why = &links.own.why;
+    let stopped = word.map(|word| if why.is_empty() { word.to_owned() } else { format!("{word}: {why}") });
+    status.state = stopped.map_or(State::Running, State::Stopped);
 }
 
 /// Where a worker writes and everyone reads.

@@ -16,7 +16,7 @@ use super::{
     queue::{Cause, Queue},
     save::Report,
     scope::Scopes,
-    status::Board,
+    status::{self, Board},
     target::Fault,
     verdicts::{Verdicts, Vote},
 };
@@ -414,26 +414,16 @@ impl<C: Carrier> Worker<C> {
         let now = (self.clock)();
         let counts = self.links.counts();
         let cursor = self.cursor().unwrap_or(0);
-        let wish = match self.links.own.wish {
-            Wish::Run => None,
-            Wish::Pause => Some("paused"),
-            Wish::Disable => Some("disabled"),
-            Wish::Retire => Some("retired"),
-        };
-        let why = &self.links.own.why;
-        let wish = wish.map(|word| if why.is_empty() { word.to_owned() } else { format!("{word}: {why}") });
-        let why = self.halted.clone().or(wish).or_else(|| self.pause.reason(now));
+        let why = self.halted.clone().or_else(|| self.pause.reason(now));
         let hold = || self.hold.map(|until| format!("the directory cannot write; next attempt at {until}"));
-        let state = why.or_else(hold).map_or(State::Running, State::Stopped);
+        let why = why.or_else(hold);
         self.board.change(|status| {
             status.cursor = cursor;
             status.pending = self.queue.len();
-            status.failed = counts.failed;
-            status.linked = counts.linked;
-            status.quarantined = counts.quarantined;
-            status.staged = counts.staged;
-            status.enabled = self.reads();
-            status.state = state;
+            status::note_links(status, &self.links);
+            if let (State::Running, Some(why)) = (&status.state, why) {
+                status.state = State::Stopped(why);
+            }
         });
         let lag = (*self.directory.head().borrow()).saturating_sub(cursor);
         let gauges = [

@@ -20,12 +20,12 @@ const SYNCED: i32 = 99;
 const ON_ERROR: i32 = -3;
 const TO_SYNC: i32 = 2;
 
-fn memory() -> (Memory, Vec<TargetOptions>) {
+pub fn memory() -> (Memory, Vec<TargetOptions>) {
     let memory = Memory::default();
     (memory.clone(), vec![target("m", Kind::Memory(memory))])
 }
 
-fn names(memory: &Memory, resource: Resource) -> BTreeSet<String> {
+pub fn names(memory: &Memory, resource: Resource) -> BTreeSet<String> {
     let key = resource.name_attribute();
     memory.objects(resource).values().map(|d| d.get(key).unwrap().as_str().unwrap().to_owned()).collect()
 }
@@ -48,7 +48,7 @@ fn members(memory: &Memory, group: &str) -> BTreeSet<String> {
     list.iter().map(name).collect()
 }
 
-fn set(names: &[&str]) -> BTreeSet<String> {
+pub fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
 }
 

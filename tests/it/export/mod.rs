@@ -1,9 +1,10 @@
-//! Export to targets: in memory, to a SCIM server in this process that fails as told, and to a
+//! Export to targets: in memory (also as operators see them), to a SCIM server in this process that fails as told, and to a
 //! SCIM server that we did not write.
 
 mod engine;
 mod fake;
 mod faults;
 mod long_run;
+mod operator;
 mod real;
 mod world;
