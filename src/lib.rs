@@ -44,7 +44,7 @@
 //!    applies one batch, flushes, and calls fdatasync itself, because sled's flush does not.
 //! 8. Only then the new [`directory::Snapshot`] is published and the waiters are answered:
 //!    durable, visible, answered, in this order.
-//! 9. [`export`] wakes up, folds the journal into one pending item per object, and pushes what
+//! 9. [`export`] wakes up, folds the journal into one pending item per object, and delivers what
 //!    differs from the document that the target has accepted last. Links and cursors are rows in
 //!    the same store, written by the same writer.
 //! 10. When all targets have accepted, the exporter reports it to the directory and the identity
@@ -106,11 +106,20 @@
 //!   Who comes back with one is told of every entry that may have stood where the search looks at any
 //!   time since (`directory/past` knows the names that came of a superior's rename), as far as their
 //!   rights reach there: a client that was cut off may hold more than its cookie says.
+//! - **A target is a carrier.** A worker ([`export`]) plans one object at a time from the newest snapshot and
+//!   its row, asks the guard of removals, and hands what is due to its [`export::carrier::Carrier`]: object by
+//!   object where the target has requests for it, many in one delivery where it takes transactions or files.
+//!   What came of each object is settled in its row, whichever it was. Rows, the cursor, the operator's wish
+//!   and a carrier's own note are rows of one store; what can be told from them is not stored.
+//! - **Nothing about a failure holds the cursor**: a row says what failed, when it is due again, whether it
+//!   waits for an approval or is in quarantine. The cursor waits for what was never tried.
+//! - **Fronts and export know each other by [`provisioning`]**: words for status, accounts and commands, and
+//!   one trait, so that LDAP and HTTP show and ask the same.
 //! - **Operational attributes have one source**, [`directory::View`], for answers, filters and
 //!   access rules alike.
 //! - **Domain errors are translated once**: `ldap/result` to a code, without a wildcard arm.
 //! - **A trait only where two implementations exist**: [`store::Disk`] (sled, memory with
-//!   faults), the export target (SCIM, memory), [`filter::Subject`] (an entry in the tree, an entry
+//!   faults), the export's target (SCIM, LDAP, memory) and carrier (one by one, transactions, files), [`filter::Subject`] (an entry in the tree, an entry
 //!   alone), and the listener's `Accept` (TCP, a local socket).
 //! - **The schema never changes while the server runs, but for the class rules** (`schema/rules`), which
 //!   are exchanged whole: every id is an index into the schema that made it, so that new classes and

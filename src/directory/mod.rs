@@ -339,6 +339,11 @@ impl Directory {
         self.rows.lock().map(|mut rows| rows.remove(target).unwrap_or_default()).unwrap_or_default()
     }
 
+    /// The rows of targets that nobody has asked for, by target; a second call finds none.
+    pub fn take_other_rows(&self) -> HashMap<SmolStr, Vec<Row>> {
+        self.rows.lock().map(|mut rows| std::mem::take(&mut *rows)).unwrap_or_default()
+    }
+
     /// Lets the writer end after all that was submitted before; later submissions are refused.
     pub async fn close(&self) {
         // A writer that has ended already needs no stop.

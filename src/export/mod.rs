@@ -58,6 +58,7 @@ use crate::{
     directory::{Directory, Snapshot},
     lifecycle,
     provisioning::{Account, AccountStatus, Command, Provisioning, Refusal, State, TargetStatus, Wish},
+    store::RecordKey,
 };
 use carrier::{Carrier, OneByOne};
 use futures_util::future::BoxFuture;
@@ -67,7 +68,7 @@ use notes::Notes;
 use orders::Order;
 use push::Manner;
 use save::Report;
-use serde_json::Value;
+use serde_json::{Value, json};
 use smol_str::SmolStr;
 use status::Board;
 use std::{path::PathBuf, sync::Arc};
@@ -142,11 +143,18 @@ pub struct Exporters {
 struct Desk {
     name: SmolStr,
     board: Board,
-    /// `None` if the target does not run in this process, and why.
-    line: Result<Line, String>,
+    line: Line,
 }
 
-struct Line {
+enum Line {
+    Open(Box<Open>),
+    /// The target does not run in this process, and why.
+    Shut(&'static str),
+    /// Nothing but its rows is left.
+    Orphan(Vec<RecordKey>),
+}
+
+struct Open {
     orders: mpsc::Sender<Order>,
     table: Table,
     scopes: Scopes,
@@ -177,7 +185,7 @@ impl Provisioning for Exporters {
     fn accounts(&self, object: Uuid) -> Vec<Account> {
         let snapshot = self.directory.read();
         let of_desk = |desk: &Desk| {
-            let line = desk.line.as_ref().ok()?;
+            let Line::Open(line) = &desk.line else { return None };
             let row = line.table.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&object).cloned();
             match row {
                 Some(row) => Some(row.account(&desk.name)),
@@ -204,8 +212,12 @@ impl Provisioning for Exporters {
         let desk = self.desks.iter().find(|desk| desk.name == target);
         let orders = match desk.map(|desk| &desk.line) {
             None => Err(Refusal::NoSuchTarget),
-            Some(Err(why)) => Err(Refusal::NotNow(why.clone())),
-            Some(Ok(line)) => Ok(line.orders.clone()),
+            Some(Line::Shut(why)) => Err(Refusal::NotNow((*why).to_owned())),
+            Some(Line::Orphan(rows)) => match command {
+                Command::Wish { wish: Wish::Retire, .. } => return forget(Arc::clone(&self.directory), rows.clone()),
+                _ => Err(Refusal::NotNow(ORPHAN.to_owned())),
+            },
+            Some(Line::Open(line)) => Ok(line.orders.clone()),
         };
         Box::pin(async move {
             let (answer, heard) = oneshot::channel();
@@ -233,17 +245,18 @@ pub fn start(
         let mut desk = Desk {
             name: options.name.clone(),
             board: board.clone(),
-            line: Err("the target is disabled in its file".to_owned()),
+            line: Line::Shut("the target is disabled in its file"),
         };
         if options.enabled {
             let links = Links::load(&options.name, directory.take_rows(&options.name));
             board.change(|status| status::note_links(status, &links));
             let (orders, received) = mpsc::channel(ORDERS);
-            desk.line = Ok(Line { orders, table: links.table(), scopes: options.scopes.clone() });
+            desk.line = Line::Open(Box::new(Open { orders, table: links.table(), scopes: options.scopes.clone() }));
             enabled.push(Start { options, board, links, orders: received });
         }
         desks.push(desk);
     }
+    desks.extend(orphans(&directory, &desks));
     let verdicts = Arc::new(Verdicts::new(enabled.len()));
     let resting = |start: &Start| matches!(start.links.own.wish, Wish::Disable | Wish::Retire);
     for (index, start) in enabled.iter().enumerate().filter(|(_, start)| resting(start)) {
@@ -265,6 +278,34 @@ pub fn start(
         spawner.spawn(start, std::mem::take(&mut reports));
     }
     Exporters { desks, head: directory.head(), directory, tracker, stop }
+}
+
+/// What the store has of targets that are not configured any more.
+fn orphans(directory: &Directory, configured: &[Desk]) -> Vec<Desk> {
+    let mut found: Vec<Desk> = Vec::new();
+    for (name, rows) in directory.take_other_rows() {
+        if configured.iter().any(|desk| desk.name == name) {
+            continue;
+        }
+        tracing::warn!(export = %name, rows = rows.len(), "{ORPHAN}");
+        let mut status = status::at_start(&name, "none", false);
+        status.state = State::Stopped(ORPHAN.to_owned());
+        let keys = rows.into_iter().map(|(key, _)| key).collect();
+        found.push(Desk { name, board: Board::new(status), line: Line::Orphan(keys) });
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+const ORPHAN: &str = "the target has no file any more: put the file back, or retire the target to forget its links";
+
+fn forget(directory: Arc<Directory>, rows: Vec<RecordKey>) -> BoxFuture<'static, Result<Value, Refusal>> {
+    Box::pin(async move {
+        let removed = rows.into_iter().map(|key| (key, None)).collect();
+        let saved = directory.save_rows(removed).await;
+        saved.map_err(|error| Refusal::NotNow(format!("the directory cannot write: {error}")))?;
+        Ok(json!({ "wish": Wish::Retire }))
+    })
 }
 
 /// Orders of one target that may wait.

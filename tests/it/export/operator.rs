@@ -264,3 +264,21 @@ async fn one_object_is_previewed_and_pushed_on_demand() {
     assert_eq!(world.exporters.ask("x", Command::Approve).await, Err(Refusal::NoSuchTarget));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_target_without_its_file_is_shown_and_can_be_forgotten() {
+    let (memory, targets) = memory();
+    let world = World::new(targets.clone()).await;
+    five_people(&world).await;
+    let world = world.restart(Vec::new()).await;
+    assert!(is_stopped(&world, "has no file any more"));
+    assert!(matches!(ask(&world, Command::Approve).await, Err(Refusal::NotNow(_))));
+    assert_eq!(ask(&world, Command::Wish { wish: Wish::Retire, why: String::new() }).await.unwrap()["wish"], "retire");
+    let world = world.restart(Vec::new()).await;
+    assert!(world.exporters.status().is_empty());
+    // Were it back, it would find its own there.
+    let world = world.restart(targets).await;
+    world.until("all are linked again", || world.status().linked == 5).await;
+    assert_eq!(memory.objects(Resource::User).len(), 5);
+    world.stop().await;
+}
