@@ -150,6 +150,8 @@ pub enum Refusal {
     NoSuchTarget,
     #[error("the target knows nothing of this object")]
     NoSuchObject,
+    #[error("no such reconciliation")]
+    NoSuchBatch,
     /// It cannot be done now, or not for a target of this kind.
     #[error("{0}")]
     NotNow(String),

@@ -6,7 +6,7 @@ use super::{
     links::Claims,
     plan::Work,
     push::{self, Done, Manner},
-    target::{Fault, Listed, Page, Resource, Target},
+    target::{Fault, Listed, Page, Remote, Resource, Target},
 };
 use crate::directory::Snapshot;
 use serde_json::Value;
@@ -53,6 +53,12 @@ pub trait Carrier: Send + Sync + 'static {
     /// After failures of the whole target, before any object is risked: is somebody there?
     fn probe(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// One object as it is at the target now, if it can be asked for alone.
+    fn read(&self, resource: Resource, id: &str) -> impl Future<Output = Result<Remote, Fault>> + Send {
+        let (_, _) = (resource, id);
+        std::future::ready(Err(Fault::Refused("objects cannot be read one by one".to_owned())))
+    }
+
     /// One page of all that the target has.
     fn list(&self, resource: Resource, page: &Page) -> impl Future<Output = Result<Listed, Fault>> + Send;
 }
@@ -90,6 +96,10 @@ impl<T: Target> Carrier for OneByOne<T> {
 
     async fn probe(&self) -> Result<(), Fault> {
         self.target.probe().await
+    }
+
+    async fn read(&self, resource: Resource, id: &str) -> Result<Remote, Fault> {
+        self.target.read(resource, id).await
     }
 
     async fn list(&self, resource: Resource, page: &Page) -> Result<Listed, Fault> {

@@ -34,7 +34,7 @@ impl<C: Carrier> Worker<C> {
         let found: Vec<(Uuid, Resource, Timestamp)> = self.links.collect(|object, row| {
             let retries = row.last_error.is_some() && !row.is_refused();
             let approved = row.staged.is_some_and(|staged| staged.approved);
-            let asks = snapshot.by_uuid(object).is_none() || row.dangling || retries || approved;
+            let asks = snapshot.by_uuid(object).is_none() || row.dangling || retries || approved || row.unsure;
             asks.then(|| (object, row.resource, row.next_attempt.unwrap_or(now)))
         });
         for (object, resource, due) in found {

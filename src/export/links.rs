@@ -116,6 +116,11 @@ impl Links {
         links
     }
 
+    /// A look at the rows, as they are at any time, for whoever plans beside the worker.
+    pub fn view(&self) -> Links {
+        Links { rows: Arc::clone(&self.rows), claims: self.claims.clone(), ..Links::default() }
+    }
+
     /// A look at the rows for others.
     pub fn table(&self) -> Table {
         Arc::clone(&self.rows)

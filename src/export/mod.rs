@@ -30,6 +30,7 @@ mod pause;
 mod plan;
 mod push;
 mod queue;
+mod reconcile;
 mod row;
 mod save;
 pub mod scim;
@@ -71,7 +72,10 @@ use save::Report;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 use status::Board;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use target::Fault;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -189,6 +193,8 @@ impl Provisioning for Exporters {
             let row = line.table.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&object).cloned();
             match row {
                 Some(row) => Some(row.account(&desk.name)),
+                // Nothing is on its way to a target that is not followed.
+                None if !desk.board.read().enabled => None,
                 None => {
                     let wanted = line.scopes.resource(&snapshot, snapshot.by_uuid(object)?)?;
                     Some(Account {
@@ -381,7 +387,7 @@ impl Spawner<'_> {
             name: options.name.clone(),
             index: self.index,
             carrier,
-            settings: options.settings(),
+            settings: options.settings(self.folder.map(PathBuf::as_path)),
             directory: Arc::clone(self.directory),
             clock: Arc::clone(self.clock),
             stop: self.stop.clone(),
@@ -406,9 +412,11 @@ fn refuse(start: &Start, fault: &Fault) {
 }
 
 impl TargetOptions {
-    fn settings(&self) -> Settings {
+    fn settings(&self, folder: Option<&Path>) -> Settings {
         Settings {
             scopes: self.scopes.clone(),
+            matching: self.matching,
+            reconciliations: folder.map(|folder| reconcile::Folder::new(folder, &self.name)),
             rules: self.rules.clone(),
             backoff: self.backoff,
             concurrency: self.concurrency,

@@ -37,9 +37,8 @@ impl<C: Carrier> Worker<C> {
             Command::Push { object, dry_run: true } => return self.preview(object, answer),
             Command::Push { object, dry_run: false } => return self.push_now(object, answer),
             Command::Log { object, most } => Ok(json!(self.ledger.newest(object, most))),
-            Command::Reconcile(_) | Command::Reconciliation { .. } => {
-                Err(Refusal::NotNow("reconciliation is not there yet".to_owned()))
-            }
+            Command::Reconcile(asked) => self.reconcile(asked),
+            Command::Reconciliation { batch, skip, most } => self.reconciliation(batch, skip, most),
         };
         // Whoever asked may have gone.
         let _ = answer.send(answered);

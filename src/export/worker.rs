@@ -12,8 +12,9 @@ use super::{
     orders::Order,
     pause::Pause,
     plan::{self, Planned, Work},
-    push::Done,
+    push::{Done, Match},
     queue::{Cause, Queue},
+    reconcile::{self, Mend},
     save::Report,
     scope::Scopes,
     status::{self, Board},
@@ -44,12 +45,15 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub scopes: Scopes,
+    pub matching: Match,
     pub rules: Rules,
     pub backoff: Backoff,
     /// Deliveries under way at one time.
     pub concurrency: usize,
     pub guard: GuardLimits,
     pub quarantine: Quarantine,
+    /// Where reconciliations are written down.
+    pub reconciliations: Option<reconcile::Folder>,
     /// Changes with everything that changes what is sent of an unchanged entry.
     pub fingerprint: u32,
 }
@@ -71,6 +75,9 @@ pub struct Worker<C> {
     pub(super) health: Health,
     pub(super) ledger: Ledger,
     pub(super) orders: mpsc::Receiver<Order>,
+    /// The reconciliation that is under way, and what it has found to be put right.
+    pub(super) reconciling: Option<Uuid>,
+    pub(super) mends: (mpsc::Sender<Mend>, mpsc::Receiver<Mend>),
     /// Who waits for the outcome of a push.
     pub(super) waiters: HashMap<Uuid, Vec<oneshot::Sender<Result<Value, Refusal>>>>,
     /// The last journal record that was read.
@@ -110,6 +117,8 @@ pub(super) enum Event {
     Opened(Result<(), Fault>),
     Saved(Box<super::save::Saved>),
     Reported(Vec<Report>),
+    /// A reconciliation has come to its end.
+    Reconciled,
     /// It has told whom it concerned by itself.
     Quiet,
 }
@@ -147,6 +156,8 @@ impl<C: Carrier> Worker<C> {
             links,
             ledger: parts.ledger,
             orders: parts.orders,
+            reconciling: None,
+            mends: mpsc::channel(MENDS),
             reports: parts.reports,
             waiters: HashMap::new(),
             queue: Queue::default(),
@@ -176,6 +187,7 @@ impl<C: Carrier> Worker<C> {
         if self.links.own.wish != Wish::Retire {
             self.begin().await;
         }
+        self.resume_reconciliation();
         while !self.stop.is_cancelled() {
             self.fill().await;
             self.save();
@@ -206,6 +218,7 @@ impl<C: Carrier> Worker<C> {
                 Err(_) => self.halt("the directory has stopped".to_owned()),
             },
             Some(order) = self.orders.recv() => self.obey(order).await,
+            Some(mend) = self.mends.1.recv() => self.mend(mend),
             Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.ended(ended),
             () = tokio::time::sleep(sleep.unwrap_or_default().max(SHORTEST_SLEEP)), if sleep.is_some() => {}
         }
@@ -390,6 +403,7 @@ impl<C: Carrier> Worker<C> {
             Ok((_, Event::Opened(opened))) => self.heard(opened),
             Ok((_, Event::Saved(saved))) => self.saved(*saved),
             Ok((_, Event::Reported(failed))) => self.reported(failed),
+            Ok((_, Event::Reconciled)) => self.reconciling = None,
             Ok((_, Event::Quiet)) => {}
             Err(error) => match self.running.remove(&error.id()) {
                 // A fault of this program; the objects must not be lost for it.
@@ -464,6 +478,9 @@ impl<C: Carrier> Worker<C> {
         self.board.change(|status| status.state = State::Stopped("the server stops".to_owned()));
     }
 }
+
+/// Objects that wait to be put right.
+const MENDS: usize = 64;
 
 /// Plans between two looks at the rest of the program.
 const PLANS_A_TURN: usize = 64;

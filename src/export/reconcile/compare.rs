@@ -17,7 +17,7 @@ pub struct Known {
     linked: HashMap<String, Uuid>,
     /// The same the other way.
     links: HashMap<Uuid, String>,
-    /// Entries that the target wants, or that exist at all.
+    /// Entries that the target wants.
     entries: BTreeSet<Uuid>,
     /// Entries by the values of their recon keys.
     keyed: HashMap<(SmolStr, String), Vec<Uuid>>,
@@ -35,10 +35,29 @@ pub enum Owner {
         object: Uuid,
         by: SmolStr,
     },
-    /// It carries the externalId of an entry that is not there.
+    /// It carries the externalId of an entry that is not there, or that the target does not want.
     Orphan(Uuid),
     Nobody(String),
-    Ambiguous(String),
+    /// It could be this entry's, or another's.
+    Ambiguous {
+        object: Option<Uuid>,
+        why: String,
+    },
+}
+
+impl Owner {
+    fn ambiguous(object: Option<Uuid>, why: impl Into<String>) -> Self {
+        Owner::Ambiguous { object, why: why.into() }
+    }
+
+    /// The entry that it is about.
+    pub fn object(&self) -> Option<Uuid> {
+        match self {
+            Owner::Linked(object) | Owner::Found { object, .. } | Owner::Orphan(object) => Some(*object),
+            Owner::Ambiguous { object, .. } => *object,
+            Owner::Nobody(_) => None,
+        }
+    }
 }
 
 impl Known {
@@ -52,7 +71,7 @@ impl Known {
         self.links.insert(object, id.to_owned());
     }
 
-    /// An entry, with the document that the target should hold of it, if it should hold any.
+    /// An entry that the target wants, with the document that it should hold, if one can be made.
     pub fn entry(&mut self, object: Uuid, document: Option<&Document>) {
         self.entries.insert(object);
         for key in &self.keys {
@@ -66,14 +85,18 @@ impl Known {
         let ours: Option<Uuid> = carried.parse().ok();
         if let Some(object) = self.linked.get(&remote.id) {
             return match ours.filter(|other| other != object && self.entries.contains(other)) {
-                Some(_) => Owner::Ambiguous("it is linked with one entry and carries the externalId of another".into()),
+                Some(_) => {
+                    let why = "it is linked with one entry and carries the externalId of another";
+                    Owner::ambiguous(Some(*object), why)
+                }
                 None => Owner::Linked(*object),
             };
         }
         if let Some(object) = ours {
             return match self.links.contains_key(&object) {
                 true => {
-                    Owner::Ambiguous("its externalId is that of an entry that is linked with another object".into())
+                    let why = "its externalId is that of an entry that is linked with another object";
+                    Owner::ambiguous(Some(object), why)
                 }
                 false if self.entries.contains(&object) => Owner::Found { object, by: EXTERNAL_ID },
                 false => Owner::Orphan(object),
@@ -95,19 +118,13 @@ impl Known {
         let value = value_at(&remote.document, key)?;
         match self.keyed.get(&(key.clone(), value))?.as_slice() {
             [object] if self.links.contains_key(object) => {
-                Some(Owner::Ambiguous(format!("an entry has its {key}, and is linked with another object")))
+                let why = format!("an entry has its {key}, and is linked with another object");
+                Some(Owner::ambiguous(Some(*object), why))
             }
             [object] => Some(Owner::Found { object: *object, by: key.clone() }),
             [] => None,
-            _ => Some(Owner::Ambiguous(format!("several entries have its {key}"))),
+            _ => Some(Owner::ambiguous(None, format!("several entries have its {key}"))),
         }
-    }
-
-    /// The links, in an order that does not change between two runs.
-    pub fn links(&self) -> Vec<(Uuid, &str)> {
-        let mut links: Vec<(Uuid, &str)> = self.links.iter().map(|(object, id)| (*object, id.as_str())).collect();
-        links.sort_unstable();
-        links
     }
 }
 
@@ -204,7 +221,7 @@ mod tests {
     }
 
     fn remote(id: &str, document: Value) -> Remote {
-        Remote { id: id.into(), etag: None, document: doc(document) }
+        Remote { id: id.into(), document: doc(document), ..Remote::default() }
     }
 
     /// A is linked with r1, B is not linked.
@@ -241,7 +258,7 @@ mod tests {
             (remote("r3", json!({"userName": "anne"})), "linked with another object"),
             (remote("r4", json!({"userName": "bruno"})), "several entries have its userName"),
         ] {
-            let Owner::Ambiguous(why) = known.owner(&object, Match::Always) else { panic!("{}", object.id) };
+            let Owner::Ambiguous { why, .. } = known.owner(&object, Match::Always) else { panic!("{}", object.id) };
             assert!(why.contains(expected), "{why}");
         }
     }

@@ -4,11 +4,12 @@
 pub mod answer;
 pub mod diff;
 mod http;
+mod listing;
 
 use self::http::Http;
 use super::{
     Tools,
-    target::{Document, Fault, Kept, Key, Remote, Resource, Stopped, Target},
+    target::{Document, Fault, Kept, Key, Listed, Page, Remote, Resource, Stopped, Target},
 };
 use crate::clock::Clock;
 use reqwest::Method;
@@ -171,6 +172,34 @@ impl Target for Scim {
     async fn delete(&self, resource: Resource, id: &str) -> Result<(), Fault> {
         let answer = self.http.send(Method::DELETE, &[plural(resource), id], &[], None).await?;
         if answer.is_success() { Ok(()) } else { Err(self.fault(&answer)) }
+    }
+
+    async fn list(&self, resource: Resource, page: &Page) -> Result<Listed, Fault> {
+        let query = listing::query(page);
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = self.http.send(Method::GET, &[plural(resource)], &query, None).await?;
+        if !answer.is_success() {
+            return Err(collection_fault(self.fault(&answer), resource));
+        }
+        let no_list = || Fault::Refused(format!("{} to a listing, without a list", answer.status));
+        Ok(listing::listed(answer.body.as_ref().ok_or_else(no_list)?, page))
+    }
+
+    fn requests(&self, resource: Resource, id: Option<&str>, before: &Document, after: &Document) -> Vec<Value> {
+        let collection = plural(resource);
+        let Some(id) = id else {
+            let first = diff::first_members(after, self.chunk);
+            return vec![json!({ "method": "POST", "path": collection, "body": first })];
+        };
+        let path = format!("{collection}/{id}");
+        if self.update == Update::Put {
+            return vec![json!({ "method": "PUT", "path": path, "body": after })];
+        }
+        let patch = |step: diff::Step| {
+            let body = json!({ "schemas": [PATCH_OP], "Operations": step.operations });
+            json!({ "method": "PATCH", "path": path, "body": body })
+        };
+        diff::steps(before, after, self.chunk).into_iter().map(patch).collect()
     }
 
     async fn open(&self) -> Result<(), Fault> {
