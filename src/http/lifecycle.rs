@@ -3,13 +3,13 @@
 
 use super::{
     Options,
+    named::named,
     problem::Problem,
     sent::{Nothing, Parameters, Strict},
 };
 use crate::{
     clock::Timestamp,
-    directory::{Advanced, Error, Node, Snapshot},
-    dn::Dn,
+    directory::{Advanced, Node, Snapshot},
     entry::{Axis, Move},
     filter::query::instant,
     lifecycle::{self, State},
@@ -53,7 +53,7 @@ fn listed(data: Vec<Value>, total: usize) -> Response {
 /// Axes, facts, history and the moves that are possible; by uuid, uid or DN, deleted ones as well.
 async fn show(Shared(options): Shared<Arc<Options>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let snapshot = options.directory.read();
-    let node = named(&snapshot, &id)?;
+    let node = identity(&snapshot, &id)?;
     let operational = &node.entry.operational;
     let axes = operational.axes.ok_or_else(Problem::not_found)?;
     let career = &snapshot.career;
@@ -115,31 +115,9 @@ async fn show(Shared(options): Shared<Arc<Options>>, Path(id): Path<String>) -> 
     Ok(data(Value::Object(shown)))
 }
 
-/// An identity by its uuid, its uid or its name. A uid that two identities have names neither.
-fn named(snapshot: &Snapshot, id: &str) -> Result<Arc<Node>, Problem> {
-    let is_identity = |node: &&Arc<Node>| node.entry.operational.axes.is_some();
-    if let Ok(uuid) = id.parse() {
-        let found = snapshot.by_uuid(uuid).or_else(|| snapshot.deleted_by_uuid(uuid));
-        return found.filter(is_identity).cloned().ok_or_else(Problem::not_found);
-    }
-    if id.contains('=') {
-        let dn = Dn::parse(id).map_err(Error::from)?;
-        let key = snapshot.schema.dn_key(&dn);
-        let buried = || snapshot.deleted().find(|node| snapshot.dn_key_of(node) == key);
-        return snapshot.find(&key).or_else(buried).filter(is_identity).cloned().ok_or_else(Problem::not_found);
-    }
-    let uid = snapshot.schema.known.uid;
-    let has =
-        |node: &&Arc<Node>| is_identity(node) && node.entry.values(uid).any(|v| v.eq_ignore_ascii_case(id.as_bytes()));
-    let mut found: Vec<&Arc<Node>> = snapshot.walk().filter(has).collect();
-    if found.is_empty() {
-        found = snapshot.deleted().filter(has).collect();
-    }
-    match found.as_slice() {
-        [one] => Ok(Arc::clone(one)),
-        [] => Err(Problem::not_found()),
-        _ => Err(Problem::new(StatusCode::CONFLICT, "several identities have this uid; name one by its uuid")),
-    }
+/// An identity by its uuid, its uid or its name.
+fn identity(snapshot: &Snapshot, id: &str) -> Result<Arc<Node>, Problem> {
+    named(snapshot, id, |node| node.entry.operational.axes.is_some())
 }
 
 fn moved(one: &Move) -> Value {
@@ -278,7 +256,7 @@ async fn recent(Shared(options): Shared<Arc<Options>>, parameters: Parameters) -
 /// The changes of letter of one identity, the latest first.
 async fn letters_of(Shared(options): Shared<Arc<Options>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let snapshot = options.directory.read();
-    let node = named(&snapshot, &id)?;
+    let node = identity(&snapshot, &id)?;
     let mut all = changes(&node);
     all.reverse();
     let total = all.len();

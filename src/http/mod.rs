@@ -4,12 +4,14 @@
 mod departments;
 mod identities;
 mod lifecycle;
+mod named;
 mod openapi;
 mod ops;
 mod problem;
 mod release;
 mod schema;
 mod sent;
+mod targets;
 
 pub use identities::Duplicates;
 
@@ -81,6 +83,7 @@ pub async fn run(listener: TcpListener, options: Options) {
         .merge(lifecycle::routes())
         .merge(release::routes())
         .merge(schema::routes())
+        .merge(targets::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&options), require_token));
     let app = Router::new()
         .merge(ops::open_routes())

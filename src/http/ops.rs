@@ -1,4 +1,4 @@
-//! Health, metrics and targets.
+//! Health and metrics.
 
 use super::Options;
 use axum::{
@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 pub(super) fn open_routes() -> Router<Arc<Options>> {
@@ -16,7 +16,7 @@ pub(super) fn open_routes() -> Router<Arc<Options>> {
 }
 
 pub(super) fn routes() -> Router<Arc<Options>> {
-    Router::new().route("/metrics", get(metrics)).route("/targets", get(targets))
+    Router::new().route("/metrics", get(metrics))
 }
 
 async fn health(State(options): State<Arc<Options>>) -> Response {
@@ -30,8 +30,4 @@ async fn health(State(options): State<Arc<Options>>) -> Response {
 
 async fn metrics(State(options): State<Arc<Options>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (options.render_metrics)()).into_response()
-}
-
-async fn targets(State(options): State<Arc<Options>>) -> Json<Value> {
-    Json(json!(options.provisioning.status()))
 }

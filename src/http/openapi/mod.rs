@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 use std::sync::{Arc, LazyLock};
 
 /// `base` first: the other parts add their paths and components to it.
-const PARTS: [&str; 5] = [
+const PARTS: [&str; 6] = [
     include_str!("base.yml"),
     include_str!("identities.yml"),
     include_str!("departments.yml"),
     include_str!("lifecycle.yml"),
     include_str!("schema.yml"),
+    include_str!("targets.yml"),
 ];
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
