@@ -49,10 +49,7 @@ enum Command {
         command: department::Command,
     },
     /// The systems that changes are exported to
-    Target {
-        #[command(subcommand)]
-        command: TargetCommand,
-    },
+    Target(target::Target),
     /// Identities of the running server, and which of them are one person
     Identity {
         #[command(subcommand)]
@@ -72,16 +69,6 @@ enum Command {
     Certs {
         #[command(subcommand)]
         command: CertsCommand,
-    },
-}
-
-#[derive(Subcommand)]
-enum TargetCommand {
-    /// Cursor, lag, pending, failed and last error of each target of the running server
-    Status {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -112,7 +99,7 @@ impl Cli {
             Command::Import(args) => import::run(&settings, args).await,
             Command::Department { command } => department::run(&settings, command).await,
             Command::Export(args) => export::run(&settings, args).await,
-            Command::Target { command: TargetCommand::Status { json } } => target::status(&settings, json).await,
+            Command::Target(command) => target::run(&settings, command).await,
             Command::Identity { command } => identity::run(&settings, command).await,
             Command::Lifecycle { command } => lifecycle::run(&settings, command).await,
             Command::Schema { command } => schema::run(&settings, command).await,
