@@ -2,15 +2,20 @@
 //! many in one delivery for those that take transactions and files.
 
 use super::{
-    ledger,
+    ledger::{self, Ledger, Line},
     links::Claims,
     plan::Work,
-    push::{self, Done, Manner},
-    target::{Fault, Listed, Page, Remote, Resource, Target},
+    push::{self, Done, Manner, Place},
+    target::{Document, Fault, Listed, Page, Remote, Resource, Target},
 };
 use crate::directory::Snapshot;
 use serde_json::Value;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// One object of a delivery.
@@ -18,6 +23,8 @@ pub struct Job {
     pub object: Uuid,
     pub resource: Resource,
     pub work: Work,
+    /// What the target is known to have taken last.
+    pub sent: Option<Document>,
     /// Of the document that is to be sent: equal checksums are equal documents.
     pub checksum: u32,
     /// The version of the entry; 0 if it is gone.
@@ -105,4 +112,39 @@ impl<T: Target> Carrier for OneByOne<T> {
     async fn list(&self, resource: Resource, page: &Page) -> Result<Listed, Fault> {
         self.target.list(resource, page).await
     }
+}
+
+/// One line of the log for each object of a delivery: `place` is the transaction or file that it was in.
+pub fn note_outcomes(ledger: &Ledger, place: &str, jobs: &[Job], done: &[(Uuid, Done)]) {
+    let by_object: HashMap<Uuid, &Job> = jobs.iter().map(|job| (job.object, job)).collect();
+    for (object, done) in done {
+        let Some(job) = by_object.get(object) else { continue };
+        let remote_id = match (&done.place, &job.work) {
+            (Place::Linked(linked), _) => Some(linked.id.clone()),
+            (_, Work::Update { id, .. } | Work::Delete { id }) => Some(id.clone()),
+            _ => None,
+        };
+        ledger.note(Line {
+            object: Some(*object),
+            resource: Some(job.resource),
+            remote_id,
+            action: done.action.to_owned(),
+            path: place.to_owned(),
+            attributes: changed(job),
+            error: done.fault.as_ref().map(ToString::to_string),
+            ..Line::default()
+        });
+    }
+}
+
+/// Names of the attributes in which a job differs from what the target has taken.
+fn changed(job: &Job) -> Vec<String> {
+    let after = match &job.work {
+        Work::Create(after) | Work::Update { after, .. } => after,
+        _ => return Vec::new(),
+    };
+    let none = Document::new();
+    let before = job.sent.as_ref().unwrap_or(&none);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }

@@ -5,7 +5,7 @@ use super::{
     guard::Guard,
     notes,
     row::{self, LinkRow},
-    target::Resource,
+    target::{Document, Resource, read_document},
 };
 use crate::{directory::Row, dn::DnKey, provisioning::Wish, store::RecordKey};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,11 @@ impl Links {
 
     pub fn contains(&self, object: Uuid) -> bool {
         self.read().contains_key(&object)
+    }
+
+    /// The document that the target has taken last.
+    pub fn sent(&self, object: Uuid) -> Option<Document> {
+        self.get(object)?.sent.as_deref().map(read_document)
     }
 
     pub fn remote_id(&self, object: Uuid) -> Option<String> {

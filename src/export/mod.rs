@@ -15,7 +15,10 @@
 
 mod backoff;
 pub mod carrier;
+pub mod drop;
+mod earlier;
 mod feed;
+pub mod four_me;
 mod guard;
 mod health;
 pub mod http;
@@ -29,6 +32,7 @@ mod orders;
 mod pause;
 mod plan;
 mod push;
+pub mod qmplus;
 mod queue;
 mod reconcile;
 mod row;
@@ -40,6 +44,7 @@ mod status;
 pub mod target;
 mod throttle;
 mod verdicts;
+mod window;
 mod worker;
 
 #[cfg(test)]
@@ -105,6 +110,9 @@ pub struct TargetOptions {
 #[derive(Clone, Debug)]
 pub enum Kind {
     Scim(scim::Options),
+    QmPlus(qmplus::Options),
+    FourMe(four_me::Options),
+    Drop(drop::Options),
     Memory(Memory),
 }
 
@@ -112,6 +120,9 @@ impl Kind {
     fn name(&self) -> &'static str {
         match self {
             Kind::Scim(_) => "scim",
+            Kind::QmPlus(_) => "qmplus",
+            Kind::FourMe(_) => "4me",
+            Kind::Drop(drop) => drop.form.name(),
             Kind::Memory(_) => "memory",
         }
     }
@@ -120,6 +131,9 @@ impl Kind {
     fn address(&self) -> &str {
         match self {
             Kind::Scim(scim) => scim.base_url.as_str(),
+            Kind::QmPlus(qmplus) => qmplus.connection.base_url.as_str(),
+            Kind::FourMe(four_me) => four_me.connection.base_url.as_str(),
+            Kind::Drop(drop) => drop.folder.to_str().unwrap_or_default(),
             Kind::Memory(_) => "",
         }
     }
@@ -377,6 +391,15 @@ impl Spawner<'_> {
                 Ok(target) => self.run(OneByOne::new(target, manner), start, tools, reports),
                 Err(fault) => refuse(&start, &fault),
             },
+            Kind::QmPlus(qmplus) => match qmplus::QmPlus::new(&qmplus, &tools) {
+                Ok(carrier) => self.run(carrier, start, tools, reports),
+                Err(fault) => refuse(&start, &fault),
+            },
+            Kind::FourMe(four_me) => match four_me::FourMe::new(&four_me, Vec::new(), &tools) {
+                Ok(carrier) => self.run(carrier, start, tools, reports),
+                Err(fault) => refuse(&start, &fault),
+            },
+            Kind::Drop(drop) => self.run(drop::Drop::new(&drop, Default::default(), &tools), start, tools, reports),
             Kind::Memory(memory) => self.run(OneByOne::new(memory, manner), start, tools, reports),
         }
     }

@@ -173,6 +173,7 @@ impl<C: Carrier> Worker<C> {
             object,
             resource: planned.resource,
             work: planned.work,
+            sent: self.links.sent(object),
             checksum: planned.checksum,
             as_of: planned.as_of,
             claims: self.links.claims.clone(),

@@ -90,6 +90,9 @@ pub enum Fault {
     /// No answer: whether the request was carried out is unknown.
     #[error("no answer from the target: {0}")]
     Unreachable(String),
+    /// The target could not do it for this object, and may later.
+    #[error("failed at the target: {0}")]
+    Failed(String),
     /// No request can succeed before someone repairs something: the token, the address.
     #[error("{0}")]
     Closed(String),
@@ -122,7 +125,7 @@ impl Fault {
             // nobody is behind the door.
             Fault::Busy { status: 429 | 502 | 503 | 504, .. } | Fault::Unreachable(_) => Remedy::Pause,
             // Names move between entries: the other one may be about to give it up.
-            Fault::Busy { .. } | Fault::NotFound | Fault::Taken { .. } => Remedy::Later,
+            Fault::Busy { .. } | Fault::Failed(_) | Fault::NotFound | Fault::Taken { .. } => Remedy::Later,
             Fault::Closed(_) => Remedy::Repair,
             Fault::Conflict(_) | Fault::Refused(_) => Remedy::Never,
         }
@@ -148,6 +151,7 @@ impl Fault {
             Fault::Taken { .. } => "taken",
             Fault::Busy { .. } => "busy",
             Fault::Unreachable(_) => "unreachable",
+            Fault::Failed(_) => "failed",
             Fault::Closed(_) => "closed",
             Fault::Refused(_) => "refused",
         }

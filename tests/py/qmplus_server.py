@@ -200,7 +200,6 @@ class QmPlus(Service):
         names = {number: name for name, number in self.user_types.items()}
         number = kind.get("userTypeId") or self.user_types.get(kind.get("userTypeName"))
         return {"departmentId": department.get("id"), "departmentName": department.get("departmentName"),
-                "departmentDirectoryUniqueIdentifier": department.get("externalId"),
                 "userTypeId": number, "userTypeName": names.get(number)}
 
     # The job behind a commit.

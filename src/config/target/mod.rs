@@ -4,12 +4,15 @@
 //! The keys that every target has are read here; all others are those of its kind, which has a file of
 //! its own beside this one.
 
+mod drop;
+mod four_me;
+mod qmplus;
 mod scim;
 
 use super::load::{parse, read};
 use crate::{
     dn::Dn,
-    export::{Backoff, GuardLimits, Kind, Match, PRIVATE, Quarantine, Rules, Scope, Scopes, TargetOptions},
+    export::{Backoff, GuardLimits, Kind, Match, PRIVATE, Quarantine, Rules, Scope, Scopes, TargetOptions, drop::Form},
     filter::{self, Filter},
     schema::Schema,
 };
@@ -237,11 +240,16 @@ fn build(path: &Path, text: &str, suffix: &str, schema: &Schema) -> Result<Targe
 
 impl Reading<'_> {
     /// The options of the kind that the file names. `every` may be given what is usual for the kind.
-    fn kind(&mut self, own: &mut Mapping, _every: &mut Mapping) -> Option<Kind> {
+    fn kind(&mut self, own: &mut Mapping, every: &mut Mapping) -> Option<Kind> {
         let kind = own.remove("kind");
         let own = std::mem::take(own);
         match kind.as_ref().and_then(Value::as_str) {
             Some("scim") => self.scim(own),
+            Some("qmplus") => self.qmplus(own, every),
+            Some("4me") => self.four_me(own, every),
+            Some("ldif") => self.drop(own, Form::Ldif, every),
+            Some("jsonl") => self.drop(own, Form::Jsonl, every),
+            Some("csv") => self.drop(own, Form::Csv, every),
             Some(other) => {
                 self.faults.push(format!("kind: unknown kind '{other}', expected one of: {}", KINDS.join(", ")));
                 None
@@ -250,6 +258,23 @@ impl Reading<'_> {
                 self.faults.push(format!("kind: missing; expected one of: {}", KINDS.join(", ")));
                 None
             }
+        }
+    }
+
+    /// Puts a key that every target has to what is usual for the kind, unless the file says otherwise.
+    fn usual(&self, every: &mut Mapping, key: &str, yaml: &str) {
+        let Ok(usual) = serde_yaml::from_str::<Value>(yaml) else { return };
+        match every.get_mut(key) {
+            None => drop(every.insert(key.into(), usual)),
+            // Of a scope, each part for itself.
+            Some(Value::Mapping(said)) => {
+                for (part, value) in usual.as_mapping().into_iter().flatten() {
+                    if !said.contains_key(part) {
+                        said.insert(part.clone(), value.clone());
+                    }
+                }
+            }
+            Some(_) => {}
         }
     }
 
@@ -280,7 +305,7 @@ impl Reading<'_> {
     }
 }
 
-const KINDS: [&str; 1] = ["scim"];
+const KINDS: [&str; 6] = ["scim", "qmplus", "4me", "ldif", "jsonl", "csv"];
 
 fn check_bounds(file: &TargetFile, faults: &mut Vec<String>) {
     for (key, value) in [
@@ -393,6 +418,6 @@ mod tests {
             let fault = built(&format!("kind: scim\nbase_url: '{url}'\ntoken_file: t\n")).unwrap_err();
             assert!(fault.contains("base_url"), "{url}: {fault}");
         }
-        assert!(built("kind: csv\nbase_url: https://h\ntoken_file: t\n").unwrap_err().contains("kind: unknown kind"));
+        assert!(built("kind: fax\nbase_url: https://h\ntoken_file: t\n").unwrap_err().contains("kind: unknown kind"));
     }
 }
