@@ -28,6 +28,15 @@ impl<C: Carrier> Worker<C> {
         }
     }
 
+    /// Of a target that an operator has put to rest: the journal is not kept for it.
+    pub(super) async fn rest(&mut self) {
+        self.read = self.links.cursor.unwrap_or(0);
+        self.saved_cursor = Some(self.read);
+        if let Err(error) = self.directory.hold_journal(&self.name, false).await {
+            tracing::warn!(export = %self.name, %error, "the journal is kept for a target that rests");
+        }
+    }
+
     /// Rows that ask for work without any change.
     fn resume(&mut self, snapshot: &Snapshot) {
         let now = (self.clock)();

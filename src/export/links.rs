@@ -73,7 +73,12 @@ pub struct Counts {
 
 impl Counts {
     fn of(row: &LinkRow) -> [bool; 4] {
-        [row.remote_id.is_some(), row.last_error.is_some(), row.quarantined, row.staged.is_some()]
+        [
+            row.remote_id.is_some(),
+            row.last_error.is_some(),
+            row.quarantined,
+            row.staged.is_some_and(|staged| !staged.approved),
+        ]
     }
 
     fn places(&mut self) -> [&mut usize; 4] {

@@ -80,7 +80,9 @@ impl<C: Carrier> Worker<C> {
 
     fn decide(&mut self, approved: bool) -> Value {
         let now = (self.clock)();
-        let staged = self.links.collect(|object, row| row.staged.map(|_| (object, row.clone())));
+        let staged = self
+            .links
+            .collect(|object, row| row.staged.filter(|staged| !staged.approved).map(|_| (object, row.clone())));
         for (object, row) in &staged {
             let snapshot = self.directory.read();
             let decided = match approved {

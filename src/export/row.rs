@@ -43,7 +43,7 @@ pub struct LinkRow {
     pub mechanism: Option<Mechanism>,
     /// Has failed so often that it is tried seldom.
     pub quarantined: bool,
-    /// Its removal waits for somebody to approve it.
+    /// Its removal is under way, or waits for somebody to approve it.
     pub staged: Option<Staged>,
     /// Somebody has rejected the removal with this checksum.
     pub rejected: Option<u32>,
@@ -56,6 +56,7 @@ pub struct LinkRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {
     pub since: Timestamp,
+    /// By somebody, or by the guard that let it go: it is not counted again.
     pub approved: bool,
 }
 
@@ -142,8 +143,7 @@ impl LinkRow {
             "lastError": self.last_error,
             "refused": self.is_refused(),
             "quarantined": self.quarantined,
-            "staged": self.staged.map(|staged| staged.since.rfc3339()),
-            "approved": self.staged.is_some_and(|staged| staged.approved),
+            "staged": self.staged.filter(|staged| !staged.approved).map(|staged| staged.since.rfc3339()),
             "rejected": self.rejected.is_some(),
             "leavingSince": time(self.leaving),
         })

@@ -11,7 +11,11 @@ use super::{
     verdicts::{Verdict, Vote},
     worker::Worker,
 };
-use crate::{clock::Timestamp, names, provisioning::Mechanism};
+use crate::{
+    clock::Timestamp,
+    names,
+    provisioning::{Mechanism, Wish},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
@@ -56,6 +60,11 @@ impl<C: Carrier> Worker<C> {
         let was = self.links.own.guard;
         let pass = self.links.own.guard.ask(&limits, linked, now);
         self.own_dirty |= was != self.links.own.guard;
+        if let (Pass::Go, Some(row)) = (pass, &row) {
+            // Counted once, however often it is tried.
+            let granted = Some(Staged { since: now, approved: true });
+            self.store(object, Some(row), LinkRow { staged: granted, ..row.clone() });
+        }
         if self.links.own.guard.tripped && !was.tripped {
             tracing::warn!(export = %self.name, removals = was.removals, "too many removals: the next ones wait for target approve or reject");
         }
@@ -83,6 +92,9 @@ impl<C: Carrier> Worker<C> {
 
     /// Settles one object of a delivery.
     pub(super) fn settle(&mut self, object: Uuid, planned: Planned, done: Done, elapsed: Duration) {
+        if self.links.own.wish == Wish::Retire {
+            return;
+        }
         let now = (self.clock)();
         let old = self.links.get(object);
         let attempt = old.as_ref().map_or(0, |row| row.attempt) + 1;

@@ -18,7 +18,7 @@ use super::{
     save::Report,
     scope::Scopes,
     status::{self, Board},
-    target::Fault,
+    target::{Fault, Remedy},
     verdicts::{Verdicts, Vote},
 };
 use crate::{
@@ -184,8 +184,9 @@ impl<C: Carrier> Worker<C> {
     pub async fn run(mut self) {
         let mut head = self.directory.head();
         head.mark_unchanged();
-        if self.links.own.wish != Wish::Retire {
-            self.begin().await;
+        match self.reads() {
+            true => self.begin().await,
+            false => self.rest().await,
         }
         self.resume_reconciliation();
         while !self.stop.is_cancelled() {
@@ -335,7 +336,8 @@ impl<C: Carrier> Worker<C> {
         let now = (self.clock)();
         match opened {
             Ok(()) => self.pause.answered(),
-            Err(fault) if self.pause.closed => self.repair(now, fault.to_string()),
+            Err(fault) if fault.remedy() == Remedy::Repair => self.repair(now, fault.to_string()),
+            // Nobody is there: that passes by itself.
             Err(fault) => self.strike(now, &fault),
         }
     }

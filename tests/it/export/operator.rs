@@ -77,6 +77,23 @@ async fn too_many_removals_wait_for_an_approval_over_a_restart() {
 }
 
 #[tokio::test]
+async fn a_removal_counts_once_however_often_it_is_tried() {
+    let (memory, targets) = memory();
+    let world = World::new(guarded(targets)).await;
+    five_people(&world).await;
+    for _ in 0..5 {
+        memory.fail_next(busy());
+    }
+    world.delete(person("a")).await;
+    world.until("it is gone", || memory.objects(Resource::User).len() == 4).await;
+    world.delete(person("b")).await;
+    world.until("the second goes, too", || memory.objects(Resource::User).len() == 3).await;
+    world.delete(person("c")).await;
+    world.until("the third waits", || world.status().staged == 1).await;
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_approved_goes_though_the_process_ends_before() {
     let (memory, targets) = memory();
     let mut targets = guarded(targets);
