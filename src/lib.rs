@@ -22,7 +22,7 @@
 //! Floors 0 to 3 are plain code without I/O, but for the schema loader, which reads once at
 //! start. Floor 4 touches the disk. Floor 5 uses tokio's channels and nothing else of it. Sockets
 //! begin at floor 6. The wire crate is imported by `ldap` only, sled by `store` only, the HTTP
-//! client by `export` and by `cli`.
+//! client by `export` and by `cli`, the LDAP client crate by `export` only.
 //!
 //! # One add, from socket to SCIM
 //!
@@ -121,6 +121,10 @@
 //! - **A trait only where two implementations exist**: [`store::Disk`] (sled, memory with
 //!   faults), the export's target (SCIM, LDAP, memory) and carrier (one by one, transactions, files), [`filter::Subject`] (an entry in the tree, an entry
 //!   alone), and the listener's `Accept` (TCP, a local socket).
+//! - **A directory downstream gets entries as entries** (`export/ldap`): `form` writes one in the other's
+//!   names, `diff` makes a rename and modifications of two contents. An entry there is the one with the
+//!   entryUUID that its own server gave it; requests carry it as an assertion where the server knows that
+//!   control, so that a name which is another's by now is left alone.
 //! - **The schema never changes while the server runs, but for the class rules** (`schema/rules`), which
 //!   are exchanged whole: every id is an index into the schema that made it, so that new classes and
 //!   attributes (`schema/define`) wait for a restart. What a rule says is a keyword with parts
@@ -155,7 +159,8 @@
 //! - Responses are encoded in `ldap/reply`: the wire crate knows neither every result code nor
 //!   response controls of every kind.
 //! - The command line has a small LDAP client (`ldap/client`), because the one at hand takes sets
-//!   of values and would lose their order.
+//!   of values and would lose their order. For a directory downstream `ldap3` does, since sets are all
+//!   that two servers can be equal in.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

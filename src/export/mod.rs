@@ -11,7 +11,7 @@
 //! operator orders (`orders`) is done by the worker between two deliveries; what it shows is on the
 //! `status` board, in the table of `links`, and in the `ledger`.
 //!
-//! Nothing here speaks LDAP, and nothing but targets speaks HTTP.
+//! Nothing but targets speaks HTTP or LDAP.
 
 mod backoff;
 pub mod carrier;
@@ -22,6 +22,7 @@ pub mod four_me;
 mod guard;
 mod health;
 pub mod http;
+pub mod ldap;
 pub mod ledger;
 mod links;
 mod managed;
@@ -113,6 +114,7 @@ pub enum Kind {
     QmPlus(qmplus::Options),
     FourMe(four_me::Options),
     Drop(drop::Options),
+    Ldap(Box<ldap::Options>),
     Memory(Memory),
 }
 
@@ -123,7 +125,16 @@ impl Kind {
             Kind::QmPlus(_) => "qmplus",
             Kind::FourMe(_) => "4me",
             Kind::Drop(drop) => drop.form.name(),
+            Kind::Ldap(_) => "ldap",
             Kind::Memory(_) => "memory",
+        }
+    }
+
+    /// How entries are written, where it is not a mapping that says so.
+    fn form(&self) -> Option<&ldap::Form> {
+        match self {
+            Kind::Ldap(ldap) => Some(&ldap.form),
+            _ => None,
         }
     }
 
@@ -134,6 +145,7 @@ impl Kind {
             Kind::QmPlus(qmplus) => qmplus.connection.base_url.as_str(),
             Kind::FourMe(four_me) => four_me.connection.base_url.as_str(),
             Kind::Drop(drop) => drop.folder.to_str().unwrap_or_default(),
+            Kind::Ldap(ldap) => ldap.access.url.as_str(),
             Kind::Memory(_) => "",
         }
     }
@@ -400,6 +412,7 @@ impl Spawner<'_> {
                 Err(fault) => refuse(&start, &fault),
             },
             Kind::Drop(drop) => self.run(drop::Drop::new(&drop, Default::default(), &tools), start, tools, reports),
+            Kind::Ldap(ldap) => self.run(OneByOne::new(ldap::Ldap::new(&ldap, &tools), manner), start, tools, reports),
             Kind::Memory(memory) => self.run(OneByOne::new(memory, manner), start, tools, reports),
         }
     }
@@ -441,6 +454,7 @@ impl TargetOptions {
             matching: self.matching,
             reconciliations: folder.map(|folder| reconcile::Folder::new(folder, &self.name)),
             rules: self.rules.clone(),
+            form: self.kind.form().cloned().map(Arc::new),
             backoff: self.backoff,
             concurrency: self.concurrency,
             guard: self.guard,
@@ -452,7 +466,8 @@ impl TargetOptions {
     /// A checksum of all that decides what is sent of an entry that does not change.
     fn fingerprint(&self) -> u32 {
         let address = self.kind.address();
-        crc32fast::hash(format!("{MAPPING} {address} {:?} {:?}", self.scopes, self.rules).as_bytes())
+        let (scopes, rules, form) = (&self.scopes, &self.rules, self.kind.form());
+        crc32fast::hash(format!("{MAPPING} {address} {scopes:?} {rules:?} {form:?}").as_bytes())
     }
 }
 

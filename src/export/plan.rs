@@ -2,12 +2,14 @@
 //! object's row. Sends nothing.
 
 use super::{
+    ldap::{Form, Known},
     links::Links,
+    managed,
     mapping::{self, Lacking, Rules},
     queue::Cause,
     row::LinkRow,
     scope::Scopes,
-    target::{Document, Resource, canonical, read_document},
+    target::{Document, Remote, Resource, canonical, read_document},
 };
 use crate::{
     directory::{Node, Snapshot},
@@ -22,6 +24,8 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     pub scopes: &'a Scopes,
     pub rules: &'a Rules,
+    /// Takes the place of the rules where entries stay entries.
+    pub form: Option<&'a Form>,
     pub links: &'a Links,
 }
 
@@ -170,10 +174,11 @@ fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource,
         Some(Export::KeepActive) => row.and_then(|r| r.active),
     };
     let mut planned = Planned::new(resource, Some(node), Work::Leave);
-    let document = match resource {
-        Resource::User => user(context, node, active, &mut planned),
-        Resource::Group => group(context, node, &mut planned),
-        Resource::Department => department(context, node, &mut planned),
+    let document = match (context.form, resource) {
+        (Some(form), _) => entry(context, form, node, active, &mut planned),
+        (None, Resource::User) => user(context, node, active, &mut planned),
+        (None, Resource::Group) => group(context, node, &mut planned),
+        (None, Resource::Department) => department(context, node, &mut planned),
     };
     let document = match document {
         Ok(document) => document,
@@ -199,6 +204,41 @@ fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource,
         None => Work::Create(document),
     };
     planned
+}
+
+/// An entry as an entry.
+fn entry(
+    context: &Context<'_>,
+    form: &Form,
+    node: &Node,
+    active: Option<bool>,
+    planned: &mut Planned,
+) -> Result<Document, Lacking> {
+    let formed = form.document(context.snapshot, node, planned.resource, active, context);
+    let formed = formed.map_err(|lacks| Lacking(lacks.what(), "entry"))?;
+    (planned.refs, planned.absent) = (formed.refs, formed.absent);
+    Ok(formed.document)
+}
+
+impl Context<'_> {
+    /// The part of an object of the target that is ours.
+    pub fn ours(&self, resource: Resource, remote: &Remote) -> Document {
+        match self.form {
+            // Read as ours already.
+            Some(_) => remote.document.clone(),
+            None => managed::project(resource, &remote.document, self.rules.enterprise),
+        }
+    }
+}
+
+impl Known for Context<'_> {
+    fn is_linked(&self, object: Uuid) -> bool {
+        self.links.get(object).is_some_and(|row| row.remote_id.is_some())
+    }
+
+    fn is_exported(&self, snapshot: &Snapshot, node: &Node) -> bool {
+        self.scopes.resource(snapshot, node).is_some()
+    }
 }
 
 fn user(context: &Context<'_>, node: &Node, active: Option<bool>, planned: &mut Planned) -> Result<Document, Lacking> {

@@ -179,7 +179,8 @@ impl<T: Target> Push<'_, T> {
 
     /// The part of an object of the target that is ours.
     fn ours(&self, remote: &Remote) -> Document {
-        managed::project(self.resource, &remote.document, self.manner.enterprise)
+        let mapped = || managed::project(self.resource, &remote.document, self.manner.enterprise);
+        self.target.ours(remote).unwrap_or_else(mapped)
     }
 
     /// Looks first: an earlier create may have arrived without our knowing.

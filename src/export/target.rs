@@ -206,6 +206,12 @@ pub trait Target: Send + Sync + 'static {
         std::future::ready(Err(Fault::Refused("this kind of target cannot be listed".to_owned())))
     }
 
+    /// The part of an object that is ours, where the target itself knows it; `None`: as mapped.
+    fn ours(&self, remote: &Remote) -> Option<Document> {
+        let _ = remote;
+        None
+    }
+
     /// The requests that would turn `before` into `after`, for people to read: method, path, body.
     fn requests(&self, resource: Resource, id: Option<&str>, before: &Document, after: &Document) -> Vec<Value> {
         let (_, _, _, _) = (resource, id, before, after);

@@ -6,6 +6,7 @@ use super::{
     carrier::{Carrier, Job},
     guard::{GuardLimits, Pass},
     health::{Health, Quarantine},
+    ldap::Form,
     ledger::Ledger,
     links::Links,
     mapping::Rules,
@@ -47,6 +48,8 @@ pub struct Settings {
     pub scopes: Scopes,
     pub matching: Match,
     pub rules: Rules,
+    /// Of a target that gets entries as entries.
+    pub form: Option<Arc<Form>>,
     pub backoff: Backoff,
     /// Deliveries under way at one time.
     pub concurrency: usize,
@@ -389,7 +392,8 @@ impl<C: Carrier> Worker<C> {
     }
 
     pub(super) fn context<'a>(&'a self, snapshot: &'a crate::directory::Snapshot) -> plan::Context<'a> {
-        plan::Context { snapshot, scopes: &self.settings.scopes, rules: &self.settings.rules, links: &self.links }
+        let Settings { scopes, rules, form, .. } = &self.settings;
+        plan::Context { snapshot, scopes, rules, form: form.as_deref(), links: &self.links }
     }
 
     fn ended(&mut self, ended: Result<(Id, Event), JoinError>) {

@@ -27,8 +27,13 @@ const TOP: usize = FLOORS.len() - 1;
 const LINES: usize = 700;
 
 /// A crate, and the only places that may name it.
-const RESERVED: [(&str, &[&str]); 4] =
-    [("ldap3_proto", &["ldap"]), ("ldap3_lber", &["ldap"]), ("sled", &["store"]), ("reqwest", &["export", "cli"])];
+const RESERVED: [(&str, &[&str]); 5] = [
+    ("ldap3", &["export"]),
+    ("ldap3_proto", &["ldap"]),
+    ("ldap3_lber", &["ldap"]),
+    ("sled", &["store"]),
+    ("reqwest", &["export", "cli"]),
+];
 
 struct Source {
     path: PathBuf,

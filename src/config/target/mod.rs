@@ -6,6 +6,7 @@
 
 mod drop;
 mod four_me;
+mod ldap;
 mod qmplus;
 mod scim;
 
@@ -25,7 +26,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use url::{Host, Url};
+use url::Url;
 
 /// The keys of every target. Relative paths start at the file's folder.
 #[derive(Clone, Debug, Deserialize)]
@@ -163,6 +164,8 @@ const DEPARTMENTS: Standard = Standard {
 struct Reading<'a> {
     name: &'a str,
     folder: &'a Path,
+    suffix: &'a str,
+    schema: &'a Schema,
     faults: Vec<String>,
 }
 
@@ -180,7 +183,8 @@ fn build(path: &Path, text: &str, suffix: &str, schema: &Schema) -> Result<Targe
     let (mut every, mut own): (Mapping, Mapping) =
         keys.into_iter().partition(|(key, _)| key.as_str().is_some_and(|key| EVERY.contains(&key)));
     let name = SmolStr::new(path.file_stem().map(|s| s.to_string_lossy()).unwrap_or_default());
-    let mut reading = Reading { name: &name, folder: path.parent().unwrap_or(Path::new(".")), faults: Vec::new() };
+    let mut reading =
+        Reading { name: &name, folder: path.parent().unwrap_or(Path::new(".")), suffix, schema, faults: Vec::new() };
     let kind = reading.kind(&mut own, &mut every);
     let file: Option<TargetFile> = reading.read(every);
     let Some(file) = file else { return Err(reading.faults) };
@@ -250,6 +254,7 @@ impl Reading<'_> {
             Some("ldif") => self.drop(own, Form::Ldif, every),
             Some("jsonl") => self.drop(own, Form::Jsonl, every),
             Some("csv") => self.drop(own, Form::Csv, every),
+            Some("ldap") => self.ldap(own),
             Some(other) => {
                 self.faults.push(format!("kind: unknown kind '{other}', expected one of: {}", KINDS.join(", ")));
                 None
@@ -305,7 +310,7 @@ impl Reading<'_> {
     }
 }
 
-const KINDS: [&str; 6] = ["scim", "qmplus", "4me", "ldif", "jsonl", "csv"];
+const KINDS: [&str; 7] = ["scim", "ldap", "qmplus", "4me", "ldif", "jsonl", "csv"];
 
 fn check_bounds(file: &TargetFile, faults: &mut Vec<String>) {
     for (key, value) in [
@@ -339,16 +344,16 @@ fn address(text: &str, name: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("base_url: no user and no password; the token goes into token_file".to_owned());
     }
-    let local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        None => false,
-    };
-    if url.scheme() == "http" && !local {
+    if url.scheme() == "http" && !is_local(&url) {
         tracing::warn!(export = name, "base_url is plain http: token and personal data can be read on the way");
     }
     Ok(url)
+}
+
+/// Whether nothing that is sent there leaves this machine.
+fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn scope(file: &ScopeFile, standard: &Standard, suffix: &str, schema: &Schema) -> Result<Option<Scope>, String> {
@@ -370,7 +375,7 @@ mod tests {
     use super::*;
     use crate::{export::scim, schema::Sources};
 
-    fn built(text: &str) -> Result<TargetOptions, String> {
+    pub fn built(text: &str) -> Result<TargetOptions, String> {
         let schema = Schema::compile(&Sources::shipped()).unwrap();
         let path = Path::new("/etc/v/targets/hr.yml");
         build(path, text, "dc=example,dc=org", &schema).map_err(|faults| faults.join("\n"))

@@ -6,7 +6,6 @@ use super::{
     event::{Event, EventStatus},
 };
 use crate::export::{
-    managed,
     plan::{self, Work},
     push::Match,
     queue::Cause,
@@ -52,7 +51,7 @@ impl Judge<'_> {
             after: None,
             why: None,
         };
-        let before = managed::project(self.resource, &remote.document, self.context.rules.enterprise);
+        let before = self.context.ours(self.resource, remote);
         match owner {
             Owner::Linked(object) => {
                 self.seen.insert(object, remote.id.clone());

@@ -68,6 +68,7 @@ impl<C: Carrier> Worker<C> {
             links: self.links.view(),
             scopes: self.settings.scopes.clone(),
             rules: self.settings.rules.clone(),
+            form: self.settings.form.clone(),
             matching: self.settings.matching,
             keys: HashMap::from([Resource::Department, Resource::User, Resource::Group].map(keys)),
             backoff: self.settings.backoff,

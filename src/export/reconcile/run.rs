@@ -14,6 +14,7 @@ use crate::{
     export::{
         backoff::{self, Backoff},
         carrier::Carrier,
+        ldap::Form,
         links::Links,
         mapping::Rules,
         plan::Context,
@@ -50,6 +51,7 @@ pub struct Ground {
     pub links: Links,
     pub scopes: Scopes,
     pub rules: Rules,
+    pub form: Option<Arc<Form>>,
     pub matching: Match,
     /// By which entries are found, beside link and externalId.
     pub keys: HashMap<Resource, Vec<SmolStr>>,
@@ -236,7 +238,8 @@ impl<C: Carrier> Run<C> {
     }
 
     fn context<'a>(&'a self, snapshot: &'a Snapshot) -> Context<'a> {
-        Context { snapshot, scopes: &self.ground.scopes, rules: &self.ground.rules, links: &self.ground.links }
+        let Ground { scopes, rules, form, links, .. } = &self.ground;
+        Context { snapshot, scopes, rules, form: form.as_deref(), links }
     }
 
     /// Links whose object was on no page. Pages shift while others write, so each is looked at once more.
