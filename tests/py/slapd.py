@@ -43,17 +43,18 @@ class Slapd:
         self.config = folder / "slapd.conf"
         self.config.write_text(CONFIG.format(folder=folder, suffix=suffix, admin=admin, password=password))
         self.admin, self.password = admin, password
-        self.process = None
+        self.process = self.uri = None
 
     def load(self, text):
         subprocess.run(["/usr/sbin/slapadd", "-q", "-f", self.config], input=text.encode(), check=True, timeout=LIMIT_SECS)
 
     def start(self):
-        # slapd cannot choose a port and tell it: this one was free a moment ago.
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.uri = f"ldap://127.0.0.1:{free.getsockname()[1]}"
-        log = open(self.folder / "slapd.log", "wb")
+        if self.uri is None:
+            # slapd cannot choose a port and tell it: this one was free a moment ago. It keeps it.
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.uri = f"ldap://127.0.0.1:{free.getsockname()[1]}"
+        log = open(self.folder / "slapd.log", "ab")
         # With a debug level it stays in the foreground.
         self.process = subprocess.Popen([SLAPD, "-f", self.config, "-h", self.uri, "-d", "0"], stdout=log, stderr=log)
         log.close()

@@ -1,0 +1,311 @@
+"""A real slapd is kept equal by add, modify, delete and rename, whatever happens meanwhile."""
+
+import json
+import random
+import signal
+import urllib.request
+
+import ldap
+import pytest
+
+from slapd import Slapd
+from support import PEOPLE, SUFFIX, TOKEN, person, wait_for
+
+DOWN = "dc=down,dc=test"
+DOWN_ADMIN = f"cn=admin,{DOWN}"
+DOWN_PASSWORD = "the other side"
+GROUPS = f"ou=groups,{SUFFIX}"
+NOBODY = f"cn=nobody,{DOWN}"
+
+BASE = f"""\
+dn: {DOWN}
+objectClass: domain
+dc: down
+"""
+
+TARGET = """\
+kind: ldap
+url: {uri}
+bind_dn: {admin}
+password_file: down.password
+base: {base}
+retry_min_ms: 50
+retry_max_ms: 500
+timeout_ms: 5000
+concurrency: 8
+guard: {{ enabled: false }}
+users: {{ base: "ou=people,{{suffix}}", filter: "(objectClass=inetOrgPerson)" }}
+groups: {{ base: "ou=groups,{{suffix}}", filter: "(objectClass=groupOfNames)" }}
+departments: {{ base: "{{suffix}}", filter: "(objectClass=organizationalUnit)" }}
+"""
+
+CLASSES = {b"inetOrgPerson", b"groupOfNames", b"organizationalUnit"}
+DN_VALUED = {"member", "manager", "seeAlso", "owner"}
+
+
+def unit(name, parent=SUFFIX, **attrs):
+    more = "".join(f"{name}: {value}\n" for name, value in attrs.items())
+    return f"dn: ou={name},{parent}\nobjectClass: organizationalUnit\n{more}"
+
+
+def group(name, *members):
+    return f"dn: cn={name},{GROUPS}\nobjectClass: groupOfNames\n" + "".join(f"member: {m}\n" for m in members)
+
+
+def below(dn):
+    """The name at the other side, without regard to case."""
+    assert dn.lower().endswith(SUFFIX), dn
+    return dn[: -len(SUFFIX)].lower() + DOWN
+
+
+def attributes(here, there):
+    """In which attributes two entries differ."""
+    if here is None or there is None:
+        return ["only there" if here is None else "only here"]
+    return sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+
+
+class Pair:
+    """A gateway and the slapd behind it."""
+
+    def __init__(self, new_server, folder, extra="", already=""):
+        self.slapd = Slapd(folder / "slapd", DOWN, DOWN_ADMIN, DOWN_PASSWORD)
+        self.slapd.load(BASE + "\n" + already)
+        self.slapd.start()
+        self.server = new_server("gateway", flags=["--no-demo"])
+        targets = self.server.folder / "targets"
+        (targets / "down.password").write_text(DOWN_PASSWORD + "\n")
+        self.target = targets / "down.yml"
+        self.target.write_text(TARGET.format(uri=self.slapd.uri, admin=DOWN_ADMIN, base=DOWN) + extra)
+        self.server.start()
+
+    def stop(self):
+        self.slapd.stop()
+
+    def expected(self):
+        connection = self.server.connect()
+        found = {}
+        for dn, attrs in connection.search_ext_s(SUFFIX, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["*"]):
+            if CLASSES & set(attrs["objectClass"]):
+                found[below(dn)] = {
+                    name: {below(v.decode()).encode() for v in values} if name in DN_VALUED else set(values)
+                    for name, values in attrs.items()
+                    if name != "userPassword"
+                }
+        connection.unbind_s()
+        return found
+
+    def held(self):
+        connection = self.slapd.connect()
+        found = {
+            dn.lower(): {
+                name: {v.lower() for v in values} if name in DN_VALUED else set(values) for name, values in attrs.items()
+            }
+            for dn, attrs in connection.search_ext_s(DOWN, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["*"])
+            if dn.lower() != DOWN
+        }
+        connection.unbind_s()
+        return found
+
+    def differences(self):
+        expected, held = self.expected(), self.held()
+        return {dn: (expected.get(dn), held.get(dn)) for dn in expected.keys() | held.keys() if expected.get(dn) != held.get(dn)}
+
+    def is_equal(self):
+        try:
+            return not self.differences()
+        except ldap.SERVER_DOWN:
+            return False
+
+    def until_equal(self, secs=60):
+        self.until(self.is_equal, self.differences, secs)
+
+    def until_equal_without(self, *foreign):
+        """All is equal but for entries that somebody else keeps."""
+
+        def rest():
+            return {dn: pair for dn, pair in self.differences().items() if dn not in foreign}
+
+        self.until(lambda: not rest(), rest, 30)
+
+    def until(self, check, differences, secs):
+        try:
+            wait_for(check, "both sides are equal", secs)
+        except AssertionError:
+            different = differences()
+            shown = [f"{dn}: {', '.join(attributes(*pair))}" for dn, pair in list(different.items())[:8]]
+            log = [line for line in self.server.log().splitlines() if "export=" in line and 'status="ok"' not in line]
+            raise AssertionError("\n".join([f"{len(different)} differ", *shown, *log[-6:], str(status(self.server))])) from None
+
+    def down_entry(self, dn, *attrs):
+        return self.slapd.connect().search_ext_s(dn, ldap.SCOPE_BASE, "(objectClass=*)", list(attrs) or ["*"])[0][1]
+
+
+@pytest.fixture
+def pair(new_server, tmp_path):
+    made = []
+
+    def make(**how):
+        made.append(Pair(new_server, tmp_path, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def change(server, dn, *lines):
+    server.modify("\n".join([f"dn: {dn}", "changetype: modify", *lines]) + "\n").ok()
+
+
+def test_each_kind_of_change_arrives(pair):
+    pair = pair()
+    server = pair.server
+    boss, anne = f"uid=boss,{PEOPLE}", f"uid=anne,{PEOPLE}"
+    server.add("\n".join([
+        unit("people"), unit("groups"), unit("staff", PEOPLE, description="who works here"),
+        person("anne", manager=boss, mail="anne@x.test", jpegPhoto=b"\xff\xd8\xff\x00\xfe"),
+        person("boss", **{"cn;lang-fr": "La cheffe", "seeAlso": anne}),
+        group("all", boss, anne), group("some", f"cn=all,{GROUPS}", anne),
+    ])).ok()
+    pair.until_equal()
+    uuid = pair.down_entry(below(anne), "entryUUID")["entryUUID"]
+
+    # Values come, change and go; two spellings of one value.
+    change(server, anne, "replace: mail", "mail: Anne@x.test", "-", "add: title", "title: Dr", "-", "delete: jpegPhoto")
+    change(server, f"cn=all,{GROUPS}", "delete: member", f"member: {anne}")
+    pair.until_equal()
+
+    # Renamed and moved it stays the same entry, and whoever names it follows.
+    server.modify(f"dn: {anne}\nchangetype: modrdn\nnewrdn: uid=anna\ndeleteoldrdn: 1\nnewsuperior: ou=staff,{PEOPLE}\n").ok()
+    anna = f"uid=anna,ou=staff,{PEOPLE}"
+    pair.until_equal()
+    assert pair.down_entry(below(anna), "entryUUID")["entryUUID"] == uuid
+
+    # A subtree moves with all that is in it.
+    server.modify(f"dn: ou=staff,{PEOPLE}\nchangetype: modrdn\nnewrdn: ou=team\ndeleteoldrdn: 1\n").ok()
+    pair.until_equal()
+    assert pair.down_entry(below(f"uid=anna,ou=team,{PEOPLE}"), "entryUUID")["entryUUID"] == uuid
+
+    # Subordinates go before their superior.
+    server.delete(f"uid=anna,ou=team,{PEOPLE}").ok()
+    server.delete(f"ou=team,{PEOPLE}").ok()
+    pair.until_equal()
+    assert below(f"ou=team,{PEOPLE}") not in pair.held()
+
+
+def test_what_is_done_over_there_is_seen(pair):
+    """Renamed, changed and removed behind our back: the next change of an entry puts it right."""
+    pair = pair()
+    server, slapd = pair.server, pair.slapd.connect()
+    server.add("\n".join([unit("people"), unit("groups"), *[person(f"p{n}") for n in range(4)]])).ok()
+    pair.until_equal()
+    uuid = pair.down_entry(f"uid=p0,ou=people,{DOWN}", "entryUUID")["entryUUID"]
+    slapd.rename_s(f"uid=p0,ou=people,{DOWN}", "uid=moved")
+    slapd.delete_s(f"uid=p1,ou=people,{DOWN}")
+    slapd.modify_s(f"uid=p2,ou=people,{DOWN}", [(ldap.MOD_ADD, "title", b"Dr")])
+    # The name of one who went is another's now, who must be left alone.
+    slapd.rename_s(f"uid=p3,ou=people,{DOWN}", "uid=elsewhere")
+    slapd.add_s(f"uid=p3,ou=people,{DOWN}", [("objectClass", [b"inetOrgPerson"]), ("sn", [b"X"]), ("cn", [b"Other"])])
+
+    for n in range(3):
+        change(server, f"uid=p{n},{PEOPLE}", "replace: description", "description: changed", "-", "add: title", "title: Dr")
+    foreign = f"uid=p3,ou=people,{DOWN}", f"uid=elsewhere,ou=people,{DOWN}"
+    pair.until_equal_without(*foreign)
+    assert pair.down_entry(f"uid=p0,ou=people,{DOWN}", "entryUUID")["entryUUID"] == uuid
+
+    change(server, f"uid=p3,{PEOPLE}", "add: title", "title: Dr")
+    wait_for(lambda: "68 entryAlreadyExists" in str(status(server)["last_error"]), "the conflict is told")
+    assert pair.down_entry(foreign[0]) == {"objectClass": [b"inetOrgPerson"], "uid": [b"p3"], "sn": [b"X"], "cn": [b"Other"]}
+
+
+def test_who_is_there_already_is_adopted(pair):
+    already = "\n".join([
+        f"dn: ou=old,{DOWN}\nobjectClass: organizationalUnit\nou: old\n",
+        f"dn: uid=anne,ou=old,{DOWN}\nobjectClass: inetOrgPerson\nuid: anne\ncn: Old\nsn: Old\ndescription: of before\n",
+        # The same name twice: nobody can say which.
+        f"dn: uid=twin,ou=old,{DOWN}\nobjectClass: inetOrgPerson\nuid: twin\ncn: One\nsn: One\n",
+        f"dn: cn=twin,ou=old,{DOWN}\nobjectClass: inetOrgPerson\nuid: twin\ncn: twin\nsn: Two\n",
+        # A person is not a group, though both are called so.
+        f"dn: cn=readers,ou=old,{DOWN}\nobjectClass: inetOrgPerson\ncn: readers\nsn: Readers\n",
+    ])
+    pair = pair(already=already)
+    uuid = pair.down_entry(f"uid=anne,ou=old,{DOWN}", "entryUUID")["entryUUID"]
+    server = pair.server
+    anne = f"uid=anne,{PEOPLE}"
+    server.add("\n".join([unit("people"), unit("groups"), person("anne"), person("twin"), group("readers", anne)])).ok()
+    wait_for(lambda: below(anne) in pair.held(), "anne is where she belongs")
+    wait_for(lambda: f"cn=readers,ou=groups,{DOWN}" in pair.held(), "the group is there")
+    wait_for(lambda: "several" in str(status(server)["last_error"]), "the ambiguity is told")
+    entry = pair.down_entry(below(anne), "*", "entryUUID")
+    assert entry["entryUUID"] == uuid and entry["cn"] == [b"Person anne"] and "description" not in entry
+    assert {f"uid=twin,ou=old,{DOWN}", f"cn=twin,ou=old,{DOWN}"} <= pair.held().keys()
+    assert below(f"uid=twin,{PEOPLE}") not in pair.held()
+
+
+def status(server):
+    request = urllib.request.Request(f"http://{server.http}/targets", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        data = json.load(answer)
+    data = data.get("data", data) if isinstance(data, dict) else data
+    return data[0] if isinstance(data, list) else data["targets"][0]
+
+
+def storm(pair, chance):
+    """Changes of every kind; gives them in portions, so that something can happen between them."""
+    server = pair.server
+    people = {n: PEOPLE for n in range(500)}
+    name = {n: f"u{n}" for n in people}
+
+    def dn(n):
+        return f"uid={name[n]},{people[n]}"
+
+    units = ["a", "b", "c"]
+    yield "\n".join(
+        [unit("people"), unit("groups")] + [unit(u, PEOPLE) for u in units]
+        + [person(name[n], mail=f"u{n}@x.test") for n in people]
+        + [group(f"g{g}", *[dn(n) for n in chance.sample(sorted(people), 1 + 4 * g)]) for g in range(30)]
+    ), "ldapadd"
+    for _ in range(6):
+        lines = []
+        for n in chance.sample(sorted(people), 60):
+            kind = chance.choice(["modify", "rename", "move", "delete", "modify"])
+            if kind == "modify":
+                lines.append(f"dn: {dn(n)}\nchangetype: modify\nreplace: title\ntitle: T{chance.random()}\n")
+            elif kind == "rename":
+                old, name[n] = dn(n), f"r{n}x{chance.randrange(1000)}"
+                lines.append(f"dn: {old}\nchangetype: modrdn\nnewrdn: uid={name[n]}\ndeleteoldrdn: 1\n")
+            elif kind == "move":
+                old, people[n] = dn(n), f"ou={chance.choice(units)},{PEOPLE}"
+                if old != dn(n):
+                    lines.append(f"dn: {old}\nchangetype: modrdn\nnewrdn: uid={name[n]}\ndeleteoldrdn: 1\nnewsuperior: {people[n]}\n")
+            else:
+                lines.append(f"dn: {dn(n)}\nchangetype: delete\n")
+                del people[n]
+        unit_index = chance.randrange(3)
+        old, units[unit_index] = units[unit_index], f"s{chance.randrange(10**6)}"
+        lines.append(f"dn: ou={old},{PEOPLE}\nchangetype: modrdn\nnewrdn: ou={units[unit_index]}\ndeleteoldrdn: 1\n")
+        for n in people:
+            people[n] = people[n].replace(f"ou={old},", f"ou={units[unit_index]},")
+        for g in chance.sample(range(30), 5):
+            members = "".join(f"member: {dn(n)}\n" for n in chance.sample(sorted(people), 20))
+            lines.append(f"dn: cn=g{g},{GROUPS}\nchangetype: modify\nreplace: member\n{members}")
+        yield "\n".join(lines), "ldapmodify"
+
+
+def test_a_storm_with_restarts_of_both_sides_ends_equal(pair):
+    pair = pair()
+    for round_, (text, tool) in enumerate(storm(pair, random.Random(5))):
+        pair.server.tool(tool, stdin=text).ok()
+        if round_ == 2:
+            pair.slapd.process.kill()
+            pair.slapd.process.wait()
+        if round_ == 3:
+            pair.slapd.start()
+        if round_ in (1, 4):
+            pair.server.stop(signal.SIGKILL)
+            pair.server.start()
+    pair.until_equal(90)
+    held = pair.held()
+    uids = [uid for attrs in held.values() for uid in attrs.get("uid", ())]
+    assert len(uids) == len(set(uids)) and len(held) > 350
