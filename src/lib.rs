@@ -125,6 +125,8 @@
 //!   names, `diff` makes a rename and modifications of two contents. An entry there is the one with the
 //!   entryUUID that its own server gave it; requests carry it as an assertion where the server knows that
 //!   control, so that a name which is another's by now is left alone.
+//! - **Accounts at targets are entries of the answer alone** (`ldap/accounts`), made below their entry from what
+//!   [`provisioning`] tells; a search that does not ask for them does not meet them.
 //! - **The schema never changes while the server runs, but for the class rules** (`schema/rules`), which
 //!   are exchanged whole: every id is an index into the schema that made it, so that new classes and
 //!   attributes (`schema/define`) wait for a restart. What a rule says is a keyword with parts

@@ -1,6 +1,7 @@
 //! LDAPv3 on the wire (RFC 4511): listeners, sessions, operations. Turns messages into questions
 //! to the directory and its answers into messages; decides nothing about entries.
 
+mod accounts;
 mod bounds;
 mod certificate;
 mod change_log;

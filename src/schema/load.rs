@@ -112,6 +112,7 @@ impl Sources {
                 "ldap/81-monitor.yml",
                 "ldap/90-vestibule.yml",
                 "ldap/92-sesame.yml",
+                "ldap/94-accounts.yml",
             ],
             classes: shipped![
                 "classes/eduPerson.yml",

@@ -7,6 +7,7 @@ use crate::{
     dn::Dn,
     filter::{Filter, Subject},
     ldap::{
+        accounts,
         message::Kind,
         result::{self, Code, LdapResult},
         rootdse,
@@ -33,7 +34,10 @@ async fn decide(call: &Call, request: &LdapCompareRequest) -> Result<LdapResult,
     }
     let made_up = match log::offered_place(&call.shared, &snapshot, &dn) {
         Some(place) => Some(log::entry(call, &snapshot, place).await?),
-        None => rootdse::at(call, &snapshot, &key).transpose()?.map(Arc::new),
+        None => match accounts::at(call, &snapshot, &dn) {
+            Some(account) => Some(account?),
+            None => rootdse::at(call, &snapshot, &key).transpose()?.map(Arc::new),
+        },
     };
     let node = match &made_up {
         Some(node) => node,

@@ -7,7 +7,7 @@ use crate::{
     dn::Dn,
     filter::Filter,
     ldap::{
-        Shared,
+        Shared, accounts,
         controls::{Controls, POST_READ, PRE_READ},
         convert, deleted,
         encode::{self, Selection},
@@ -74,10 +74,13 @@ pub async fn submit(call: &Call, op: Op) -> Result<Outcome, Error> {
 pub async fn prepare(shared: &Shared, identity: &Identity, mut op: Op) -> Result<Op, Error> {
     let directory = &shared.options.directory;
     let snapshot = directory.read();
-    if let Op::Add { dn, .. } | Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. } = &op
-        && log::offered_place(shared, &snapshot, dn).is_some()
-    {
-        return Err(Error::Unwilling("the server itself keeps the change log"));
+    if let Op::Add { dn, .. } | Op::Modify { dn, .. } | Op::Delete { dn } | Op::Rename { dn, .. } = &op {
+        if log::offered_place(shared, &snapshot, dn).is_some() {
+            return Err(Error::Unwilling("the server itself keeps the change log"));
+        }
+        if accounts::is_name(&snapshot, dn) {
+            return Err(Error::Unwilling("an account is what a target holds; change the entry above, or the target"));
+        }
     }
     op = deleted::redirect(&snapshot, op)?;
     if op.secrets(&snapshot.schema) == 0 {

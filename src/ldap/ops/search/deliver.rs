@@ -6,6 +6,7 @@ use crate::{
     access::Grants,
     directory::{Hits, Node, Snapshot, Step, View},
     ldap::{
+        accounts::Walk,
         encode::{self, Selection},
         message::SearchRequest,
         ops::Call,
@@ -30,6 +31,8 @@ pub struct Source {
     /// Found already, and not sent yet.
     ahead: Option<Arc<Node>>,
     supply: Supply,
+    /// What comes after all that.
+    accounts: Option<Walk>,
 }
 
 enum Supply {
@@ -41,20 +44,29 @@ enum Supply {
 
 impl Source {
     pub fn hits(hits: Hits) -> Self {
-        Source { ahead: None, supply: Supply::Hits(Box::new(hits)) }
+        Source { ahead: None, supply: Supply::Hits(Box::new(hits)), accounts: None }
     }
 
     pub fn list(snapshot: Arc<Snapshot>, nodes: Vec<Arc<Node>>) -> Self {
-        Source { ahead: None, supply: Supply::List { snapshot, nodes: nodes.into_iter() } }
+        Source { ahead: None, supply: Supply::List { snapshot, nodes: nodes.into_iter() }, accounts: None }
+    }
+
+    /// With the accounts of those whom the search may find.
+    pub fn with_accounts(self, accounts: Option<Walk>) -> Self {
+        Source { accounts, ..self }
     }
 
     pub fn step(&mut self, grants: &Grants<'_>) -> Step {
         if let Some(node) = self.ahead.take() {
             return Step::Found(node);
         }
-        match &mut self.supply {
+        let step = match &mut self.supply {
             Supply::Hits(hits) => hits.step(grants),
             Supply::List { nodes, .. } => nodes.next().map_or(Step::End, Step::Found),
+        };
+        match (step, &mut self.accounts) {
+            (Step::End, Some(accounts)) => accounts.step(grants),
+            (step, _) => step,
         }
     }
 

@@ -15,8 +15,9 @@ use super::{Call, Done};
 use crate::{
     directory::{Error, Scope, Search, Snapshot, Subentries, View, Visit},
     dn::Dn,
-    filter::Filter,
+    filter::{Ast, Filter},
     ldap::{
+        accounts,
         controls::Controls,
         convert,
         message::{Control, Kind, SearchRequest},
@@ -77,12 +78,16 @@ async fn run(call: &Call, request: &SearchRequest, sent: &mut usize) -> Result<O
         let found = made_up::found(call, &snapshot, &Search { base, scope, filter: Arc::new(filter), visit })?;
         return present(call, request, Source::list(snapshot, found), delivery, sent).await;
     }
-    let source = match log::asked(call, request, &snapshot, (&base, scope), &filter).await? {
+    let search = Search { base, scope, filter: Arc::new(filter), visit };
+    if let Some(found) = accounts::found(call, &snapshot, &search) {
+        return present(call, request, Source::list(snapshot, found?), delivery, sent).await;
+    }
+    let source = match log::asked(call, request, &snapshot, (&search.base, scope), &search.filter).await? {
         Some(log) if controls.paged.is_none() && controls.sort.is_none() => {
             return log.send(call, &delivery, sent).await;
         }
         Some(log) => log.collect(call).await?,
-        None => supply(call, &snapshot, Search { base, scope, filter: Arc::new(filter), visit })?,
+        None => supply(call, &snapshot, &request.filter, search)?,
     };
     present(call, request, source, delivery, sent).await
 }
@@ -149,12 +154,14 @@ async fn present(
 }
 
 /// The entries of the tree that a search finds.
-fn supply(call: &Call, snapshot: &Arc<Snapshot>, search: Search) -> Result<Source, Error> {
+fn supply(call: &Call, snapshot: &Arc<Snapshot>, filter: &Ast, search: Search) -> Result<Source, Error> {
     let (base, scope) = below_root(search.base, search.scope, snapshot);
     assert_base(call, snapshot, &base)?;
     let grants = call.shared.options.directory.access.grants(&call.identity);
+    let wanted = accounts::are_wanted(call, scope, filter, &snapshot.schema);
+    let walk = if wanted { accounts::Walk::begin(call, snapshot, &base, scope, &search.filter) } else { None };
     let hits = Search { base, scope, ..search }.begin(Arc::clone(snapshot), &grants)?;
-    Ok(Source::hits(hits))
+    Ok(Source::hits(hits).with_accounts(walk))
 }
 
 /// A search below the root goes to the one naming context.
