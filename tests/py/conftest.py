@@ -6,6 +6,7 @@ import pytest
 
 import campus as university
 from application import Application
+from downstream import Pair
 from support import PEOPLE, Server, person
 
 
@@ -71,6 +72,20 @@ def configured(new_server):
         return server.start()
 
     return make
+
+
+@pytest.fixture
+def pair(new_server, tmp_path):
+    """Makes gateways with a slapd behind them."""
+    made = []
+
+    def make(**how):
+        made.append(Pair(new_server, tmp_path, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
 
 
 _numbers = itertools.count(1)
