@@ -128,7 +128,8 @@ impl Content {
     }
 }
 
-const AWAITS_SUPERIOR: &str = "awaitsSuperior";
+/// The place of [`Content::awaits_superior`] in a document.
+pub const AWAITS_SUPERIOR: &str = "awaitsSuperior";
 
 fn written(value: &[u8]) -> Value {
     match std::str::from_utf8(value) {

@@ -176,7 +176,8 @@ impl Form {
         if let Some(key) = &self.key {
             content.put(key, node.entry.uuid.to_string());
         }
-        content.active = active.filter(|_| resource == Resource::User);
+        // Of what is not sent nothing is said.
+        content.active = active.filter(|_| resource == Resource::User && !self.inactive.is_empty());
         if let Some(superior) = node.parent.and_then(|id| snapshot.node(id)).filter(|n| known.is_exported(snapshot, n))
         {
             content.awaits_superior = true;
@@ -184,10 +185,7 @@ impl Form {
             found.formed.refs.push(superior.entry.uuid);
         }
         let mut document = content.document();
-        document.insert("externalId".to_owned(), node.entry.uuid.to_string().into());
-        if let Some(value) = self.name_value(&name, &content, resource) {
-            document.insert(resource.name_attribute().to_owned(), value.into());
-        }
+        self.identify(&mut document, &content, resource);
         Ok(Formed { document, ..found.formed })
     }
 
@@ -230,6 +228,17 @@ impl Form {
             if is_group && content.get(attribute).is_none() {
                 content.put(attribute, self.placeholder.to_string());
             }
+        }
+    }
+
+    /// Says in a document by what its entry is known, here and there.
+    pub fn identify(&self, document: &mut Document, content: &Content, resource: Resource) {
+        if let Some(id) = self.key.as_ref().and_then(|key| content.text(key)) {
+            document.insert("externalId".to_owned(), id.into());
+        }
+        let name = Dn::parse(&content.dn).unwrap_or_default();
+        if let Some(value) = self.name_value(&name, content, resource) {
+            document.insert(resource.name_attribute().to_owned(), value.into());
         }
     }
 

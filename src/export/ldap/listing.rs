@@ -67,7 +67,7 @@ async fn portion(
     if result.rc != SUCCESS {
         return Err(answer::fault(&result, &Content::default()));
     }
-    let found = entries.into_iter().map(|entry| ldap.remote(entry)).collect::<Result<_, _>>()?;
+    let found = entries.into_iter().map(|entry| ldap.remote(entry, resource)).collect::<Result<_, _>>()?;
     Ok((found, cookie_of(&result)))
 }
 

@@ -11,6 +11,7 @@ mod listing;
 mod suffix;
 
 pub use connection::{Access, Login};
+pub use content::AWAITS_SUPERIOR;
 pub use form::{BY_DN, Choice, Filters, Form, Formed, Known, Names, NoForm, References};
 pub use suffix::Suffix;
 
@@ -82,27 +83,41 @@ impl Ldap {
     }
 
     /// Every entry below the base that matches.
-    async fn look(&self, filter: &str, most: i32) -> Result<Vec<Remote>, Fault> {
-        self.look_at(&self.base(), Scope::Subtree, filter, most).await
+    async fn look(&self, resource: Resource, filter: &str, most: i32) -> Result<Vec<Remote>, Fault> {
+        let base = self.base();
+        let found = self.look_at((&base, Scope::Subtree), resource, filter, most).await?;
+        found.ok_or_else(|| Fault::Closed(format!("the target has no entry {base}; check base")))
     }
 
-    async fn look_at(&self, base: &str, scope: Scope, filter: &str, most: i32) -> Result<Vec<Remote>, Fault> {
+    /// `None` if there is no such base.
+    async fn look_at(
+        &self,
+        (base, scope): (&str, Scope),
+        resource: Resource,
+        filter: &str,
+        most: i32,
+    ) -> Result<Option<Vec<Remote>>, Fault> {
         let began = Instant::now();
         let searched = self.connection.search((base, scope, filter), self.wanted(), most, Vec::new()).await;
         self.note("search", base, &searched.as_ref().map(|(_, result)| result), Vec::new(), began);
         let (entries, result) = searched?;
         match result.rc {
-            SUCCESS | SIZE_LIMIT_EXCEEDED => entries.into_iter().map(|entry| self.remote(entry)).collect(),
-            NO_SUCH_OBJECT if scope == Scope::Subtree => {
-                Err(Fault::Closed(format!("{NO_SUCH_OBJECT}: the target has no entry {base}; check base")))
+            SUCCESS | SIZE_LIMIT_EXCEEDED => {
+                entries.into_iter().map(|entry| self.remote(entry, resource)).collect::<Result<_, _>>().map(Some)
             }
-            NO_SUCH_OBJECT => Ok(Vec::new()),
+            NO_SUCH_OBJECT => Ok(None),
             _ => Err(answer::fault(&result, &Content::default())),
         }
     }
 
-    /// An entry as the engine knows objects: the part that is ours, and whose it says it is.
-    fn remote(&self, entry: SearchEntry) -> Result<Remote, Fault> {
+    /// Whether there is an entry of this name.
+    async fn has(&self, dn: &str) -> Result<bool, Fault> {
+        let found = self.look_at((dn, Scope::Base), Resource::Department, ANY, TWO).await?;
+        Ok(found.is_some_and(|found| !found.is_empty()))
+    }
+
+    /// An entry as the engine knows objects: the part that is ours, and by what it is known.
+    fn remote(&self, entry: SearchEntry, resource: Resource) -> Result<Remote, Fault> {
         let form = &self.options.form;
         let mut content = read(entry);
         let id = content.text(&self.options.id_attribute).map(str::to_owned).ok_or_else(|| {
@@ -110,19 +125,17 @@ impl Ldap {
         })?;
         // Asked for to know the entry by, and nothing that could be changed.
         content.remove(&self.options.id_attribute);
-        let carried = form.key.as_ref().and_then(|key| content.text(key)).map(str::to_owned);
         content.retain(|name| form.answers_for(name) || form.inactive.contains_key(name));
-        let mut document = form.reduce(content).document();
-        if let Some(carried) = carried {
-            document.insert("externalId".to_owned(), carried.into());
-        }
+        let content = form.reduce(content);
+        let mut document = content.document();
+        form.identify(&mut document, &content, resource);
         Ok(Remote { id, document, ..Remote::default() })
     }
 
     /// The entry with this id, wherever it is.
     async fn by_id(&self, id: &str) -> Result<Place, Fault> {
         let filter = equal(&self.options.id_attribute, id);
-        let found = self.look(&filter, TWO).await?.into_iter().find(|remote| remote.id == id);
+        let found = self.look(Resource::User, &filter, TWO).await?.into_iter().find(|remote| remote.id == id);
         let content = self.options.form.complete(Content::of(&found.ok_or(Fault::NotFound)?.document));
         Ok(Place { dn: content.dn.clone(), content })
     }
@@ -202,7 +215,7 @@ impl Ldap {
         let mut missing: Vec<String> = Vec::new();
         let mut next = superior.to_owned();
         let base = plain(&self.base());
-        while self.look_at(&next, Scope::Base, "(objectClass=*)", TWO).await?.is_empty() {
+        while !self.has(&next).await? {
             if plain(&next) == base || next.is_empty() {
                 return Err(Fault::Closed(format!("the target has no entry {}; check base", self.base())));
             }
@@ -252,9 +265,9 @@ impl Ldap {
         if let Some(id) = told {
             return Ok(id);
         }
-        let found = self.look_at(dn, Scope::Base, "(objectClass=*)", TWO).await?;
+        let found = self.look_at((dn, Scope::Base), Resource::User, ANY, TWO).await?;
         let gone = || Fault::Refused("an entry that was added is not there".to_owned());
-        found.into_iter().next().map(|remote| remote.id).ok_or_else(gone)
+        found.into_iter().flatten().next().map(|remote| remote.id).ok_or_else(gone)
     }
 
     /// A line of the provisioning log.
@@ -310,11 +323,11 @@ impl Target for Ldap {
             return Ok(Vec::new());
         }
         if attribute == BY_DN {
-            return self.look_at(wanted, Scope::Base, "(objectClass=*)", TWO).await;
+            return Ok(self.look_at((wanted, Scope::Base), resource, ANY, TWO).await?.unwrap_or_default());
         }
         // A person may be called what a group is called.
         let filter = format!("(&{}{})", form.filters.of(resource), equal(attribute, wanted));
-        let found = self.look(&filter, MOST_HITS).await?;
+        let found = self.look(resource, &filter, MOST_HITS).await?;
         let is_wanted = |value: &Vec<u8>| {
             std::str::from_utf8(value).is_ok_and(|value| value.to_lowercase() == wanted.to_lowercase())
         };
@@ -346,8 +359,8 @@ impl Target for Ldap {
         Ok(Remote { id, document: kept, ..Remote::default() })
     }
 
-    async fn read(&self, _: Resource, id: &str) -> Result<Remote, Fault> {
-        let found = self.look(&equal(&self.options.id_attribute, id), TWO).await?;
+    async fn read(&self, resource: Resource, id: &str) -> Result<Remote, Fault> {
+        let found = self.look(resource, &equal(&self.options.id_attribute, id), TWO).await?;
         found.into_iter().find(|remote| remote.id == id).ok_or(Fault::NotFound)
     }
 
@@ -394,15 +407,14 @@ impl Target for Ldap {
     async fn open(&self) -> Result<(), Fault> {
         self.connection.reset().await;
         let base = self.base();
-        let found = self.look_at(&base, Scope::Base, "(objectClass=*)", TWO).await?;
-        if found.is_empty() {
+        if !self.has(&base).await? {
             return Err(Fault::Closed(format!("the target has no entry {base}, or does not show it; check base")));
         }
         Ok(())
     }
 
     async fn probe(&self) -> Result<(), Fault> {
-        self.look_at(&self.base(), Scope::Base, "(objectClass=*)", TWO).await.map(drop)
+        self.has(&self.base()).await.map(drop)
     }
 
     async fn list(&self, resource: Resource, page: &Page) -> Result<Listed, Fault> {
@@ -495,6 +507,8 @@ const CONTAINERS: [(&str, &[&str]); 4] =
 
 const NO_SUPERIOR: &str = "the superior of the entry is not at the target yet";
 
+/// Every entry (RFC 4512 section 2.4.1).
+const ANY: &str = "(objectClass=*)";
 /// Enough to tell one from several.
 const TWO: i32 = 2;
 const MOST_HITS: i32 = 10;

@@ -2,6 +2,7 @@
 //! has and what the directory wants was found out before.
 
 use crate::export::{
+    ldap::AWAITS_SUPERIOR,
     push::Match,
     target::{Document, Remote, Resource, canonical},
 };
@@ -148,7 +149,7 @@ fn value_at(document: &Document, path: &str) -> Option<String> {
 pub fn changed(before: &Document, after: &Document, leave: &[String]) -> Vec<String> {
     let mut names = Vec::new();
     let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for name in all.into_iter().filter(|name| *name != "schemas") {
+    for name in all.into_iter().filter(|name| !SAID_TO_US.contains(&name.as_str())) {
         match (before.get(name), after.get(name)) {
             (old, new) if same(old, new) => {}
             // An `active` that is not ours to say stays as it is.
@@ -160,6 +161,9 @@ pub fn changed(before: &Document, after: &Document, leave: &[String]) -> Vec<Str
     names.retain(|name| !leave.iter().any(|left| name == left || is_below(name, left)));
     names
 }
+
+/// What stands in a document for those who send it, and is not held by every target.
+const SAID_TO_US: [&str; 2] = ["schemas", AWAITS_SUPERIOR];
 
 fn is_map(value: Option<&Value>) -> bool {
     value.is_none_or(Value::is_object)
