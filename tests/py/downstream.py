@@ -65,11 +65,17 @@ def attributes(here, there):
 class Pair:
     """A gateway and the slapd behind it."""
 
-    def __init__(self, new_server, folder, extra="", already="", **options):
+    def __init__(self, new_server, folder, extra="", already="", tls=None, **options):
+        self.server = new_server("gateway", flags=["--no-demo"], **options)
         self.slapd = Slapd(folder / "slapd", DOWN, DOWN_ADMIN, DOWN_PASSWORD)
+        if tls:
+            # Its certificate is the gateway's own, which the first start makes.
+            self.server.start()
+            self.server.stop()
+            self.slapd.use_tls(self.server.folder / "certs", tls)
+            extra += "start_tls: true\n" if tls == "starttls" else ""
         self.slapd.load(BASE + "\n" + already)
         self.slapd.start()
-        self.server = new_server("gateway", flags=["--no-demo"], **options)
         targets = self.server.folder / "targets"
         (targets / "down.password").write_text(DOWN_PASSWORD + "\n")
         self.target = targets / "down.yml"

@@ -1,9 +1,11 @@
 """A real slapd is kept equal by add, modify, delete and rename, whatever happens meanwhile."""
 
+import json
 import random
 import signal
 
 import ldap
+import pytest
 
 from downstream import DOWN, GROUPS, below, group, status, unit
 from support import PEOPLE, person, wait_for
@@ -96,6 +98,77 @@ def test_who_is_there_already_is_adopted(pair):
     assert entry["entryUUID"] == uuid and entry["cn"] == [b"Person anne"] and "description" not in entry
     assert {f"uid=twin,ou=old,{DOWN}", f"cn=twin,ou=old,{DOWN}"} <= pair.held().keys()
     assert below(f"uid=twin,{PEOPLE}") not in pair.held()
+
+
+def test_a_reconciliation_finds_drift_and_repairs_it(pair):
+    pair = pair()
+    server, slapd = pair.server, pair.slapd.connect()
+    server.add("\n".join([
+        unit("people"), unit("groups"), *[person(f"p{n}") for n in range(9)],
+        group("all", *[f"uid=p{n},{PEOPLE}" for n in range(9)]),
+    ])).ok()
+    pair.until_equal()
+    wait_for(lambda: status(server)["pending"] == 0, "all is settled")
+    quiet = reconcile(server)
+    assert set(quiet["batch"]["counts"]) == {
+        "EXISTING_USER_ACCOUNT_RECONCILED_NO_CHANGE", "EXISTING_RESOURCE_RECONCILED_NO_CHANGE"
+    }, quiet["batch"]
+
+    slapd.modify_s(f"uid=p1,ou=people,{DOWN}", [(ldap.MOD_ADD, "title", b"Dr")])
+    slapd.delete_s(f"uid=p2,ou=people,{DOWN}")
+    slapd.rename_s(f"uid=p3,ou=people,{DOWN}", "uid=moved")
+    slapd.modify_s(f"cn=all,ou=groups,{DOWN}", [(ldap.MOD_DELETE, "member", f"uid=p4,ou=people,{DOWN}".encode())])
+    found = {event["status"]: event for event in reconcile(server, "--dry-run")["events"]}
+    assert {"EXISTING_USER_ACCOUNT_RECONCILED", "EXISTING_RESOURCE_RECONCILED", "STALE"} <= found.keys()
+    assert not pair.is_equal()
+    reconcile(server, "--repair")
+    pair.until_equal()
+
+
+def test_a_dry_run_shows_the_requests(pair):
+    pair = pair()
+    server = pair.server
+    server.add("\n".join([unit("people"), unit("groups"), person("anne")])).ok()
+    pair.until_equal()
+    target(server, "pause", "down")
+    server.modify(f"dn: uid=anne,{PEOPLE}\nchangetype: modrdn\nnewrdn: uid=anna\ndeleteoldrdn: 1\n").ok()
+    change(server, f"uid=anna,{PEOPLE}", "add: title", "title: Dr")
+    requests = target(server, "push", "down", "anna", "--dry-run")["requests"]
+    assert [(one["method"], one["path"]) for one in requests] == [
+        ("modrdn", f"uid=anne,ou=people,{DOWN}"), ("modify", f"uid=anna,ou=people,{DOWN}")
+    ], requests
+    assert requests[1]["body"] == [{"op": "add", "attribute": "title", "values": ["Dr"]}]
+    assert f"uid=anne,ou=people,{DOWN}" in pair.held()
+    target(server, "resume", "down")
+    pair.until_equal()
+
+
+@pytest.mark.parametrize("how", ["ldaps", "starttls"])
+def test_tls_holds_to_the_authority_and_the_password_is_read_again(pair, how):
+    pair = pair(tls=how)
+    server, targets = pair.server, pair.target.parent
+    wait_for(lambda: "certificate" in str(status(server)), "the certificate of a stranger is refused")
+    server.stop()
+    pair.target.write_text(pair.target.read_text() + f"ca_file: {server.ca}\n")
+    (targets / "down.password").write_text("not this one\n")
+    server.start()
+    server.add("\n".join([unit("people"), unit("groups"), person("anne")])).ok()
+    wait_for(lambda: "49 invalidCredentials" in str(status(server)), "the password is refused")
+    assert pair.held() == {}
+    (targets / "down.password").write_text("the other side\n")
+    pair.until_equal()
+
+
+def target(server, *args):
+    """What `vestibule target` says as JSON."""
+    answer = server.command("target", *args, f"--http={server.http}", "--json")
+    assert answer.returncode == 0, answer
+    said = json.loads(answer.stdout) if answer.stdout.strip() else {}
+    return said.get("data", said)
+
+
+def reconcile(server, *flags):
+    return target(server, "reconcile", "down", *flags)
 
 
 def storm(pair, chance):
