@@ -236,7 +236,9 @@ impl Settings {
         let mut paths = Vec::new();
         for item in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
             let path = item.with_context(|| folder.display().to_string())?.path();
-            if path.extension().is_some_and(|e| e == "yml") {
+            // Maps of targets stand beside them.
+            let is_map = path.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|e| e == "map"));
+            if path.extension().is_some_and(|e| e == "yml") && !is_map {
                 paths.push(path);
             }
         }

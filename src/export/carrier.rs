@@ -87,14 +87,14 @@ impl<T: Target> Carrier for OneByOne<T> {
         let mut done = Vec::with_capacity(jobs.len());
         for job in jobs {
             let (object, resource) = (job.object, job.resource);
-            let pushed = ledger::on_behalf_of(object, resource, push::carry_out(&self.target, job, self.manner)).await;
+            let pushed = ledger::on_behalf_of(object, resource, push::carry_out(&self.target, job, &self.manner)).await;
             done.push((object, pushed));
         }
         done
     }
 
     async fn preview(&self, job: Job) -> Result<Value, Fault> {
-        push::preview(&self.target, job, self.manner).await
+        push::preview(&self.target, job, &self.manner).await
     }
 
     async fn open(&self) -> Result<(), Fault> {

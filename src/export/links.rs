@@ -156,9 +156,11 @@ impl Links {
         self.read().get(&object)?.remote_id.clone()
     }
 
-    /// The target's id of an object of this kind.
-    pub fn linked(&self, resource: Resource, object: Uuid) -> Option<String> {
-        self.read().get(&object).filter(|row| row.resource == resource)?.remote_id.clone()
+    /// What an object is at the target, and its id there.
+    pub fn at_target(&self, object: Uuid) -> Option<(Resource, String)> {
+        let rows = self.read();
+        let row = rows.get(&object)?;
+        Some((row.resource, row.remote_id.clone()?))
     }
 
     /// What `pick` makes of each row.

@@ -25,8 +25,7 @@ pub mod http;
 pub mod ldap;
 pub mod ledger;
 mod links;
-mod managed;
-mod mapping;
+pub mod mapping;
 mod memory;
 mod notes;
 mod orders;
@@ -48,13 +47,10 @@ mod verdicts;
 mod window;
 mod worker;
 
-#[cfg(test)]
-mod tests;
-
 pub use backoff::Backoff;
 pub use guard::GuardLimits;
 pub use health::Quarantine;
-pub use mapping::{PRIVATE, Rules};
+pub use mapping::Mapping;
 pub use memory::Memory;
 pub use push::Match;
 pub use scope::{Scope, Scopes};
@@ -82,7 +78,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use target::Fault;
+use target::{Fault, Resource};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -97,7 +93,7 @@ pub struct TargetOptions {
     pub enabled: bool,
     pub kind: Kind,
     pub scopes: Scopes,
-    pub rules: Rules,
+    pub mapping: Arc<Mapping>,
     pub matching: Match,
     pub backoff: Backoff,
     /// Deliveries under way at one time.
@@ -119,6 +115,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The form of its documents and the map that it is built with; `None` where entries stay entries.
+    pub fn map(&self) -> Option<(mapping::Form, mapping::Map)> {
+        use mapping::{Form, MAP, built_in};
+        Some(match self {
+            Kind::Scim(_) | Kind::Memory(_) => (Form::Scim, built_in(MAP)),
+            Kind::QmPlus(_) => (Form::Structured, built_in(qmplus::MAP)),
+            Kind::FourMe(_) => (Form::Flat, built_in(four_me::MAP)),
+            Kind::Drop(drop) => match drop.form {
+                drop::Form::Csv => (Form::Flat, built_in(drop::MAP)),
+                drop::Form::Jsonl => (Form::Structured, built_in(drop::MAP)),
+                drop::Form::Ldif => return None,
+            },
+            Kind::Ldap(_) => return None,
+        })
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Kind::Scim(_) => "scim",
@@ -397,7 +409,13 @@ impl Spawner<'_> {
             throttle: Arc::new(Throttle::new(options.rate_per_second)),
             notes: Notes::new(Arc::clone(self.directory), options.name.clone(), start.links.note.take()),
         };
-        let manner = Manner { matching: options.matching, enterprise: options.rules.enterprise };
+        let manner = Manner { matching: options.matching, mapping: Arc::clone(&options.mapping) };
+        let mapping = Arc::clone(&options.mapping);
+        let columns = |resource| mapping.columns(resource).map(str::to_owned).collect::<Vec<String>>();
+        let tables = [Resource::Department, Resource::User, Resource::Group]
+            .into_iter()
+            .map(|resource| (resource, columns(resource)))
+            .collect();
         match options.kind {
             Kind::Scim(scim) => match scim::Scim::new(&scim, &tools) {
                 Ok(target) => self.run(OneByOne::new(target, manner), start, tools, reports),
@@ -407,11 +425,11 @@ impl Spawner<'_> {
                 Ok(carrier) => self.run(carrier, start, tools, reports),
                 Err(fault) => refuse(&start, &fault),
             },
-            Kind::FourMe(four_me) => match four_me::FourMe::new(&four_me, Vec::new(), &tools) {
+            Kind::FourMe(four_me) => match four_me::FourMe::new(&four_me, columns(Resource::User), &tools) {
                 Ok(carrier) => self.run(carrier, start, tools, reports),
                 Err(fault) => refuse(&start, &fault),
             },
-            Kind::Drop(drop) => self.run(drop::Drop::new(&drop, Default::default(), &tools), start, tools, reports),
+            Kind::Drop(drop) => self.run(drop::Drop::new(&drop, tables, &tools), start, tools, reports),
             Kind::Ldap(ldap) => self.run(OneByOne::new(ldap::Ldap::new(&ldap, &tools), manner), start, tools, reports),
             Kind::Memory(memory) => self.run(OneByOne::new(memory, manner), start, tools, reports),
         }
@@ -453,8 +471,8 @@ impl TargetOptions {
             scopes: self.scopes.clone(),
             matching: self.matching,
             reconciliations: folder.map(|folder| reconcile::Folder::new(folder, &self.name)),
-            rules: self.rules.clone(),
             form: self.kind.form().cloned().map(Arc::new),
+            mapping: Arc::clone(&self.mapping),
             backoff: self.backoff,
             concurrency: self.concurrency,
             guard: self.guard,
@@ -466,10 +484,10 @@ impl TargetOptions {
     /// A checksum of all that decides what is sent of an entry that does not change.
     fn fingerprint(&self) -> u32 {
         let address = self.kind.address();
-        let (scopes, rules, form) = (&self.scopes, &self.rules, self.kind.form());
-        crc32fast::hash(format!("{MAPPING} {address} {scopes:?} {rules:?} {form:?}").as_bytes())
+        let (scopes, mapping, form) = (&self.scopes, &self.mapping, self.kind.form());
+        crc32fast::hash(format!("{MAPPING} {address} {scopes:?} {mapping:?} {form:?}").as_bytes())
     }
 }
 
 /// Raised when a release maps entries in another way, so that all are looked at once.
-const MAPPING: u32 = 1;
+const MAPPING: u32 = 2;

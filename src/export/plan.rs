@@ -4,29 +4,29 @@
 use super::{
     ldap::{Form, Known},
     links::Links,
-    managed,
-    mapping::{self, Lacking, Rules},
+    mapping::{Asked, Found, Lacking, Mapping},
     queue::Cause,
     row::LinkRow,
     scope::Scopes,
     target::{Document, Remote, Resource, canonical, read_document},
 };
 use crate::{
+    clock::Timestamp,
     directory::{Node, Snapshot},
-    dn::{Dn, DnKey},
+    dn::DnKey,
     lifecycle::Export,
 };
-use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
 
 /// All that a plan looks at.
 pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     pub scopes: &'a Scopes,
-    pub rules: &'a Rules,
-    /// Takes the place of the rules where entries stay entries.
+    pub mapping: &'a Mapping,
+    /// Takes the place of the mapping where entries stay entries.
     pub form: Option<&'a Form>,
     pub links: &'a Links,
+    pub now: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -174,16 +174,17 @@ fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource,
         Some(Export::KeepActive) => row.and_then(|r| r.active),
     };
     let mut planned = Planned::new(resource, Some(node), Work::Leave);
-    let document = match (context.form, resource) {
-        (Some(form), _) => entry(context, form, node, active, &mut planned),
-        (None, Resource::User) => user(context, node, active, &mut planned),
-        (None, Resource::Group) => group(context, node, &mut planned),
-        (None, Resource::Department) => department(context, node, &mut planned),
+    let document = match context.form {
+        Some(form) => entry(context, form, node, active, &mut planned),
+        None => mapped(context, node, resource, active, &mut planned),
     };
-    let document = match document {
+    let mut document = match document {
         Ok(document) => document,
         Err(lacking) => return Planned { work: Work::Impossible(lacking), ..planned },
     };
+    if let Some(sent) = row.and_then(|row| row.sent.as_deref()).filter(|_| context.form.is_none()) {
+        context.mapping.keep_created(resource, &mut document, sent);
+    }
     let text = canonical(&document);
     planned.checksum = crc32fast::hash(text.as_bytes());
     // A process that was cut off may have sent more than it wrote down.
@@ -215,7 +216,8 @@ fn entry(
     planned: &mut Planned,
 ) -> Result<Document, Lacking> {
     let formed = form.document(context.snapshot, node, planned.resource, active, context);
-    let formed = formed.map_err(|lacks| Lacking(lacks.what(), "entry"))?;
+    let formed =
+        formed.map_err(|lacks| Lacking::Missing { attributes: lacks.what().to_string(), path: "entry".into() })?;
     (planned.refs, planned.absent) = (formed.refs, formed.absent);
     Ok(formed.document)
 }
@@ -226,7 +228,7 @@ impl Context<'_> {
         match self.form {
             // Read as ours already.
             Some(_) => remote.document.clone(),
-            None => managed::project(resource, &remote.document, self.rules.enterprise),
+            None => self.mapping.project(resource, &remote.document),
         }
     }
 }
@@ -241,78 +243,18 @@ impl Known for Context<'_> {
     }
 }
 
-fn user(context: &Context<'_>, node: &Node, active: Option<bool>, planned: &mut Planned) -> Result<Document, Lacking> {
+/// The document of an entry, and whom it speaks of.
+fn mapped(
+    context: &Context<'_>,
+    node: &Node,
+    resource: Resource,
+    active: Option<bool>,
+    planned: &mut Planned,
+) -> Result<Document, Lacking> {
+    let linked = |uuid| context.links.at_target(uuid);
+    let asked = Asked { snapshot: context.snapshot, node, active, now: context.now, linked: &linked };
     let mut found = Found::default();
-    if context.rules.enterprise {
-        follow(context.snapshot, node, &["manager"], 1, &mut found);
-    }
-    let manager = found.refs.iter().find_map(|uuid| linked_user(context.links, *uuid));
-    let document = mapping::user(node, &context.snapshot.schema, context.rules, active, manager.as_deref());
-    found.move_into(planned);
+    let document = context.mapping.document(resource, &asked, &mut found);
+    (planned.refs, planned.absent) = (found.refs, found.absent);
     document
 }
-
-fn group(context: &Context<'_>, node: &Node, planned: &mut Planned) -> Result<Document, Lacking> {
-    let mut found = Found::default();
-    follow(context.snapshot, node, &MEMBERS, usize::MAX, &mut found);
-    // Groups in the group are flattened: most targets read direct users only.
-    let mut open = found.refs.clone();
-    let mut seen: HashSet<Uuid> = HashSet::from([node.entry.uuid]);
-    while let Some(uuid) = open.pop() {
-        let Some(inner) = context.snapshot.by_uuid(uuid).filter(|_| seen.insert(uuid)) else { continue };
-        let before = found.refs.len();
-        follow(context.snapshot, inner, &MEMBERS, usize::MAX, &mut found);
-        open.extend(found.refs.iter().skip(before));
-    }
-    let members: BTreeSet<String> = found.refs.iter().filter_map(|uuid| linked_user(context.links, *uuid)).collect();
-    let document = mapping::group(node, &context.snapshot.schema, &members);
-    found.move_into(planned);
-    document
-}
-
-fn department(_: &Context<'_>, _: &Node, _: &mut Planned) -> Result<Document, Lacking> {
-    Err(Lacking("mapping".into(), "a structure"))
-}
-
-fn linked_user(links: &Links, uuid: Uuid) -> Option<String> {
-    links.linked(Resource::User, uuid)
-}
-
-#[derive(Default)]
-struct Found {
-    refs: Vec<Uuid>,
-    known: HashSet<Uuid>,
-    absent: Vec<DnKey>,
-}
-
-impl Found {
-    fn move_into(self, planned: &mut Planned) {
-        planned.refs = self.refs;
-        planned.absent = self.absent;
-    }
-}
-
-/// Notes the entries that attributes name, at most `most` of them.
-fn follow(snapshot: &Snapshot, node: &Node, attrs: &[&str], most: usize, found: &mut Found) {
-    let ids = attrs.iter().filter_map(|name| snapshot.schema.attr_id(name));
-    for value in ids.flat_map(|id| node.entry.values(id)).take(most) {
-        let Some(dn) = std::str::from_utf8(value).ok().and_then(name_of) else { continue };
-        let key = snapshot.schema.dn_key(&dn);
-        match snapshot.find(&key) {
-            Some(other) if found.known.insert(other.entry.uuid) => found.refs.push(other.entry.uuid),
-            Some(_) => {}
-            None => found.absent.push(key),
-        }
-    }
-}
-
-/// The name in a value, which a bit string may follow (RFC 4517 section 3.3.21).
-fn name_of(value: &str) -> Option<Dn> {
-    let name = match value.rsplit_once('#') {
-        Some((name, bits)) if bits.starts_with('\'') && bits.ends_with("'B") => name,
-        _ => value,
-    };
-    Dn::parse(name).ok()
-}
-
-const MEMBERS: [&str; 2] = ["member", "uniqueMember"];

@@ -3,7 +3,7 @@
 use super::{
     carrier::Job,
     links::Claims,
-    managed,
+    mapping::Mapping,
     plan::Work,
     target::{Document, Fault, Kept, Key, Remote, Resource, Stopped, Target},
 };
@@ -25,10 +25,10 @@ pub enum Match {
     Always,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Manner {
     pub matching: Match,
-    pub enterprise: bool,
+    pub mapping: Arc<Mapping>,
 }
 
 /// The object as the target now has it.
@@ -70,7 +70,7 @@ pub struct Done {
     pub fault: Option<Fault>,
 }
 
-pub async fn carry_out<T: Target>(target: &T, job: Job, manner: Manner) -> Done {
+pub async fn carry_out<T: Target>(target: &T, job: Job, manner: &Manner) -> Done {
     let Job { object, resource, work, claims, snapshot, .. } = job;
     let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
     match work {
@@ -88,7 +88,7 @@ pub async fn carry_out<T: Target>(target: &T, job: Job, manner: Manner) -> Done 
 }
 
 /// What [`carry_out`] would do, for people to read; nothing is changed at the target.
-pub async fn preview<T: Target>(target: &T, job: Job, manner: Manner) -> Result<Value, Fault> {
+pub async fn preview<T: Target>(target: &T, job: Job, manner: &Manner) -> Result<Value, Fault> {
     let Job { object, resource, work, claims, snapshot, .. } = job;
     let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
     let shown = |action: &str, id: Option<&str>, before: &Document, after: &Document| {
@@ -132,7 +132,7 @@ struct Push<'a, T> {
     external_id: String,
     claims: Claims,
     snapshot: Arc<Snapshot>,
-    manner: Manner,
+    manner: &'a Manner,
 }
 
 fn failed(action: &'static str, fault: Fault) -> Done {
@@ -179,7 +179,7 @@ impl<T: Target> Push<'_, T> {
 
     /// The part of an object of the target that is ours.
     fn ours(&self, remote: &Remote) -> Document {
-        let mapped = || managed::project(self.resource, &remote.document, self.manner.enterprise);
+        let mapped = || self.manner.mapping.project(self.resource, &remote.document);
         self.target.ours(remote).unwrap_or_else(mapped)
     }
 

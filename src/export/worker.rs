@@ -9,7 +9,7 @@ use super::{
     ldap::Form,
     ledger::Ledger,
     links::Links,
-    mapping::Rules,
+    mapping::Mapping,
     orders::Order,
     pause::Pause,
     plan::{self, Planned, Work},
@@ -47,9 +47,9 @@ use uuid::Uuid;
 pub struct Settings {
     pub scopes: Scopes,
     pub matching: Match,
-    pub rules: Rules,
     /// Of a target that gets entries as entries.
     pub form: Option<Arc<Form>>,
+    pub mapping: Arc<Mapping>,
     pub backoff: Backoff,
     /// Deliveries under way at one time.
     pub concurrency: usize,
@@ -392,8 +392,8 @@ impl<C: Carrier> Worker<C> {
     }
 
     pub(super) fn context<'a>(&'a self, snapshot: &'a crate::directory::Snapshot) -> plan::Context<'a> {
-        let Settings { scopes, rules, form, .. } = &self.settings;
-        plan::Context { snapshot, scopes, rules, form: form.as_deref(), links: &self.links }
+        let Settings { scopes, mapping, form, .. } = &self.settings;
+        plan::Context { snapshot, scopes, mapping, form: form.as_deref(), links: &self.links, now: (self.clock)() }
     }
 
     fn ended(&mut self, ended: Result<(Id, Event), JoinError>) {

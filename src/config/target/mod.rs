@@ -7,13 +7,14 @@
 mod drop;
 mod four_me;
 mod ldap;
+mod mapping;
 mod qmplus;
 mod scim;
 
 use super::load::{parse, read};
 use crate::{
     dn::Dn,
-    export::{Backoff, GuardLimits, Kind, Match, PRIVATE, Quarantine, Rules, Scope, Scopes, TargetOptions, drop::Form},
+    export::{Backoff, GuardLimits, Kind, Match, Quarantine, Scope, Scopes, TargetOptions, drop::Form, mapping::Map},
     filter::{self, Filter},
     schema::Schema,
 };
@@ -24,6 +25,7 @@ use smol_str::SmolStr;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use url::Url;
@@ -42,15 +44,19 @@ struct TargetFile {
     users: ScopeFile,
     groups: ScopeFile,
     departments: ScopeFile,
-    user_name: SmolStr,
-    enterprise: bool,
+    user_name: Option<SmolStr>,
+    enterprise: Option<bool>,
+    supann_extension: Option<mapping::Extension>,
     private_attributes: Vec<SmolStr>,
+    /// A file with a map; what stands under `map` goes over it.
+    mapping: Option<PathBuf>,
+    map: Map,
     guard: GuardFile,
     quarantine: QuarantineFile,
 }
 
 /// The same, to tell them from those of the kind.
-const EVERY: [&str; 14] = [
+const EVERY: [&str; 17] = [
     "enabled",
     "retry_min_ms",
     "retry_max_ms",
@@ -62,7 +68,10 @@ const EVERY: [&str; 14] = [
     "departments",
     "user_name",
     "enterprise",
+    "supann_extension",
     "private_attributes",
+    "mapping",
+    "map",
     "guard",
     "quarantine",
 ];
@@ -79,9 +88,12 @@ impl Default for TargetFile {
             users: ScopeFile::default(),
             groups: ScopeFile::default(),
             departments: ScopeFile::default(),
-            user_name: SmolStr::new_static("uid"),
-            enterprise: true,
+            user_name: None,
+            enterprise: None,
+            supann_extension: None,
             private_attributes: Vec::new(),
+            mapping: None,
+            map: Map::default(),
             guard: GuardFile::default(),
             quarantine: QuarantineFile::default(),
         }
@@ -195,16 +207,9 @@ fn build(path: &Path, text: &str, suffix: &str, schema: &Schema) -> Result<Targe
     let groups = reading.note(scope(&file.groups, &GROUPS, suffix, schema));
     let departments = reading.note(scope(&file.departments, &DEPARTMENTS, suffix, schema));
     check_bounds(&file, &mut reading.faults);
-    if schema.attr_id(&file.user_name).is_none_or(|id| schema.is_secret(id)) {
-        reading.faults.push(format!("user_name: '{}' is not an attribute type of the schema", file.user_name));
-    }
-    for attr in &file.private_attributes {
-        if !PRIVATE.iter().any(|known| known.eq_ignore_ascii_case(attr)) {
-            reading.faults.push(format!("private_attributes: '{attr}' is none of {}", PRIVATE.join(", ")));
-        }
-    }
-    let (Some(kind), Some(users), Some(groups), Some(departments), true) =
-        (kind, users, groups, departments, reading.faults.is_empty())
+    let mapping = kind.as_ref().and_then(|kind| reading.mapping(&file, kind, schema));
+    let (Some(kind), Some(users), Some(groups), Some(departments), Some(mapping), true) =
+        (kind, users, groups, departments, mapping, reading.faults.is_empty())
     else {
         return Err(reading.faults);
     };
@@ -213,11 +218,7 @@ fn build(path: &Path, text: &str, suffix: &str, schema: &Schema) -> Result<Targe
         enabled: file.enabled,
         kind,
         scopes: Scopes { users, groups, departments },
-        rules: Rules {
-            user_name: file.user_name,
-            enterprise: file.enterprise,
-            private: file.private_attributes.iter().map(|a| SmolStr::new(a.to_ascii_lowercase())).collect(),
-        },
+        mapping: Arc::new(mapping),
         matching: file.matching,
         backoff: Backoff {
             min: Duration::from_millis(file.retry_min_ms),
@@ -292,6 +293,19 @@ impl Reading<'_> {
             self.faults.push(format!("{place}{}", error.into_inner()));
         })
         .ok()
+    }
+
+    fn mapping(&mut self, file: &TargetFile, kind: &Kind, schema: &Schema) -> Option<crate::export::Mapping> {
+        let path = file.mapping.as_deref().map(|path| self.path(path));
+        let keys = mapping::Keys {
+            user_name: file.user_name.as_ref(),
+            enterprise: file.enterprise,
+            supann: file.supann_extension,
+            private: &file.private_attributes,
+            file: path.as_deref(),
+            map: &file.map,
+        };
+        keys.bind(kind, schema).map_err(|faults| self.faults.extend(faults)).ok()
     }
 
     fn note<T>(&mut self, result: Result<T, String>) -> Option<T> {
@@ -413,7 +427,7 @@ mod tests {
             ("guard: {removals: many}", "guard.removals"),
             ("quarantine: {failures: 0}", "quarantine.failures"),
             ("match: sometimes", "match: unknown variant"),
-            ("user_name: userPassword", "user_name"),
+            ("user_name: userPassword", "map.users.userName: 'userPassword' is secret"),
             ("private_attributes: [mail]", "private_attributes"),
         ] {
             let fault = built(&format!("{least}{more}")).unwrap_err();

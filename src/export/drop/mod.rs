@@ -52,6 +52,9 @@ pub enum Content {
     Full,
 }
 
+/// What is sent, unless the target has a map of its own.
+pub const MAP: &str = include_str!("../../../config/maps/table.map.yml");
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// With which the names of all files begin.

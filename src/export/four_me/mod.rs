@@ -30,6 +30,9 @@ use table::{Person, Rules};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+/// What is sent, unless the target has a map of its own.
+pub const MAP: &str = include_str!("../../../config/maps/4me.map.yml");
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub connection: Connection,

@@ -30,6 +30,9 @@ use tokio::sync::Mutex;
 use transaction::Item;
 use uuid::Uuid;
 
+/// What is sent, unless the target has a map of its own.
+pub const MAP: &str = include_str!("../../../config/maps/qmplus.map.yml");
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub connection: Connection,

@@ -61,14 +61,14 @@ impl<C: Carrier> Worker<C> {
     }
 
     fn spawn_reconciliation(&mut self, folder: Folder, batch: Batch) {
-        let keys = |resource: Resource| (resource, vec![resource.name_attribute().into()]);
+        let keys = |resource: Resource| (resource, self.settings.mapping.recon_keys(resource));
         let ground = Ground {
             name: self.name.clone(),
             directory: Arc::clone(&self.directory),
             links: self.links.view(),
             scopes: self.settings.scopes.clone(),
-            rules: self.settings.rules.clone(),
             form: self.settings.form.clone(),
+            mapping: Arc::clone(&self.settings.mapping),
             matching: self.settings.matching,
             keys: HashMap::from([Resource::Department, Resource::User, Resource::Group].map(keys)),
             backoff: self.settings.backoff,

@@ -16,7 +16,7 @@ use crate::{
         carrier::Carrier,
         ldap::Form,
         links::Links,
-        mapping::Rules,
+        mapping::Mapping,
         plan::Context,
         push::Match,
         scope::Scopes,
@@ -50,8 +50,8 @@ pub struct Ground {
     /// A look at the worker's rows.
     pub links: Links,
     pub scopes: Scopes,
-    pub rules: Rules,
     pub form: Option<Arc<Form>>,
+    pub mapping: Arc<Mapping>,
     pub matching: Match,
     /// By which entries are found, beside link and externalId.
     pub keys: HashMap<Resource, Vec<SmolStr>>,
@@ -238,8 +238,8 @@ impl<C: Carrier> Run<C> {
     }
 
     fn context<'a>(&'a self, snapshot: &'a Snapshot) -> Context<'a> {
-        let Ground { scopes, rules, form, links, .. } = &self.ground;
-        Context { snapshot, scopes, rules, form: form.as_deref(), links }
+        let Ground { scopes, mapping, form, links, clock, .. } = &self.ground;
+        Context { snapshot, scopes, mapping, form: form.as_deref(), links, now: clock() }
     }
 
     /// Links whose object was on no page. Pages shift while others write, so each is looked at once more.

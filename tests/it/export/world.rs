@@ -16,7 +16,7 @@ use vestibule::{
     dn::{Dn, Rdn},
     entry::ModKind,
     export::{
-        self, Backoff, Exporters, GuardLimits, Kind, Match, Quarantine, Rules, Scope, Scopes, TargetOptions, scim,
+        self, Backoff, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes, TargetOptions, scim,
     },
     filter::{self, Filter},
     lifecycle::{Career, Release},
@@ -227,7 +227,7 @@ pub fn target(name: &str, kind: Kind) -> TargetOptions {
             groups: scope("ou=groups", "(objectClass=groupOfNames)"),
             departments: None,
         },
-        rules: Rules::default(),
+        mapping: Arc::new(Mapping::default()),
         matching: Match::Verified,
         backoff: Backoff { min: Duration::from_millis(10), max: Duration::from_millis(50) },
         concurrency: 4,
