@@ -234,3 +234,36 @@ def test_a_server_that_we_did_not_write_is_made_equal_again(new_server, tmp_path
     assert set(last) == {NO_CHANGE, "EXISTING_RESOURCE_RECONCILED_NO_CHANGE", "RESOURCE_VALIDATION_FAILED"}
     assert server.stop() == 0
     there.stop()
+def test_a_repair_takes_from_the_target_what_its_direction_says(new_server, fake):
+    server = new_server()
+    maps = {"users": {"title": {"attribute": "title", "direction": "pull"},
+                      "nickName": {"attribute": "eduPersonNickname", "direction": "both"}}}
+    target(server, url=fake.url, map=maps)
+    server.start()
+    settled(server)
+    server.add(person("pulled", title="ours", classes=["eduPerson"])).ok()
+    server.add(person("kept", eduPersonNickname="ours", classes=["eduPerson"])).ok()
+    wait_for(lambda: fake.named("pulled") and fake.named("kept"), "they arrive")
+    settled(server)
+    [pulled], [kept] = fake.named("pulled"), fake.named("kept")
+    assert "title" not in pulled and kept["nickName"] == "ours"
+    fake.change("Users", pulled["id"], title="theirs", nickName="theirs", displayName="theirs")
+    fake.change("Users", kept["id"], nickName="theirs")
+
+    said = answered(server, "reconcile", "hr", "--scope", "(|(uid=pulled)(uid=kept))")
+    by_name = {event["resourceDisplayName"]: event for event in said["events"]}
+    assert by_name["pulled"]["pulled"] == {"title": ["theirs"], "eduPersonNickname": ["theirs"]}
+    assert "pulled" not in by_name["kept"] and by_name["kept"]["changed"] == ["nickName"]
+    before = server.search("(uid=pulled)", "title").ok().entry
+    assert before["title"] == [b"ours"]
+
+    answered(server, "reconcile", "hr", "--repair")
+    wait_for(lambda: fake.named("kept")[0]["nickName"] == "ours", "ours is sent again where we had one")
+    entry = server.search("(uid=pulled)", "title", "eduPersonNickname").ok().entry
+    assert entry["title"] == entry["eduPersonNickname"] == [b"theirs"]
+    settled(server)
+    [pulled] = fake.named("pulled")
+    assert pulled["nickName"] == "theirs" and pulled["displayName"] != "theirs"
+    last = answered(server, "reconcile", "hr")["batch"]["counts"]
+    assert set(last) == {NO_CHANGE, "EXISTING_RESOURCE_RECONCILED_NO_CHANGE"}
+    assert server.stop() == 0

@@ -27,6 +27,9 @@ pub struct Batch {
     pub counts: BTreeMap<EventStatus, u64>,
     /// Events that a repair was asked for.
     pub repairs: u64,
+    /// Repairs of entries that the directory has refused.
+    #[serde(default)]
+    pub refused: u64,
     pub cursor: Cursor,
 }
 
@@ -103,6 +106,7 @@ impl Batch {
             expected: None,
             counts: BTreeMap::new(),
             repairs: 0,
+            refused: 0,
             cursor: Cursor::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! What a reconciliation has found for one object (IDHub: ReconciliationEvent).
 
+use super::pull::Pull;
 use crate::export::target::{Document, Resource};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -26,6 +27,12 @@ pub struct Event {
     /// The same as the directory has it; absent where it should not be there.
     pub after: Option<Document>,
     pub why: Option<String>,
+    /// What a repair takes from the target, by attribute of the entry, and the version of the entry that it
+    /// is for.
+    #[serde(default, skip_serializing_if = "Pull::is_empty")]
+    pub pulled: Pull,
+    #[serde(default)]
+    pub as_of: u64,
 }
 
 /// IDHub's words, and three for what it has none: orphan, stale, ambiguous. Accounts are users; all

@@ -155,6 +155,8 @@ mod tests {
             before: None,
             after: None,
             why: None,
+            pulled: Default::default(),
+            as_of: 0,
         }
     }
 

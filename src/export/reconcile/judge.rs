@@ -4,6 +4,7 @@
 use super::{
     compare::{Known, Owner, changed, display_name},
     event::{Event, EventStatus},
+    pull::{Pull, pulled},
 };
 use crate::export::{
     plan::{self, Work},
@@ -50,11 +51,14 @@ impl Judge<'_> {
             before: None,
             after: None,
             why: None,
+            pulled: Pull::new(),
+            as_of: 0,
         };
         let before = self.context.ours(self.resource, remote);
         match owner {
             Owner::Linked(object) => {
                 self.seen.insert(object, remote.id.clone());
+                let event = self.with_pulled(object, remote, event);
                 self.linked(object, before, event)
             }
             Owner::Found { object, by } => {
@@ -65,7 +69,10 @@ impl Judge<'_> {
                         why: Some("the target has several objects for this entry".to_owned()),
                         ..event
                     },
-                    _ => self.found(object, before, event),
+                    _ => {
+                        let event = self.with_pulled(object, remote, event);
+                        self.found(object, before, event)
+                    }
                 }
             }
             Owner::Orphan(_) => Event {
@@ -79,6 +86,13 @@ impl Judge<'_> {
         }
     }
 
+    fn with_pulled(&self, object: Uuid, remote: &Remote, event: Event) -> Event {
+        let snapshot = self.context.snapshot;
+        let Some(node) = snapshot.by_uuid(object) else { return event };
+        let pulled = pulled(self.context.mapping, self.resource, node, &snapshot.schema, &remote.document);
+        Event { pulled, as_of: node.entry.operational.changed, ..event }
+    }
+
     fn linked(&self, object: Uuid, before: Document, event: Event) -> Event {
         let row = self.context.links.get(object);
         let event = Event { matched_by: Some("id".into()), why: row.as_ref().and_then(waits), ..event };
@@ -88,7 +102,7 @@ impl Judge<'_> {
             Expected::AsIs => Event { status: reconciled(false), ..event },
             Expected::Document(after) => {
                 let names = changed(&before, &after, &dropped);
-                if names.is_empty() {
+                if names.is_empty() && event.pulled.is_empty() {
                     return Event { status: reconciled(false), ..event };
                 }
                 let (before, after) = (Some(before), Some(after));
@@ -140,6 +154,8 @@ impl Judge<'_> {
             before: None,
             after,
             why: Some("it is linked, but the target does not have it".to_owned()),
+            pulled: Pull::new(),
+            as_of: 0,
         }
     }
 

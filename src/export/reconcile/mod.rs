@@ -13,6 +13,7 @@ pub mod event;
 pub mod files;
 mod judge;
 mod order;
+mod pull;
 mod run;
 
 pub use files::Folder;

@@ -7,10 +7,12 @@ use super::{
     event::{Event, EventStatus},
     files::Folder,
     judge::{self, Judge},
+    pull,
 };
 use crate::{
     clock::Clock,
-    directory::{Directory, Node, Snapshot, View},
+    directory::{Directory, Error, Node, Snapshot, View},
+    dn::Dn,
     export::{
         backoff::{self, Backoff},
         carrier::Carrier,
@@ -123,6 +125,7 @@ impl<C: Carrier> Run<C> {
         // Asking twice for a repair costs a look; not asking would lose it.
         self.batch.cursor.repaired_rows = 0;
         self.batch.repairs = 0;
+        self.batch.refused = 0;
         self.ground.folder.save(&self.batch).map_err(disk)?;
         self.ground.folder.cut(&self.batch).map_err(disk)?;
         for event in self.ground.folder.events(&self.batch, 0, usize::MAX).map_err(disk)? {
@@ -286,6 +289,8 @@ impl<C: Carrier> Run<C> {
         for event in &events {
             self.go_on()?;
             let Some(mend) = mend(&self.batch, event, &ambiguous) else { continue };
+            // Before the worker looks: what the entry has by then is what it sends.
+            self.pull(event).await?;
             let sent = tokio::select! {
                 () = self.ground.stop.cancelled() => return Err(End::Stopped),
                 sent = self.ground.mends.send(mend) => sent,
@@ -296,6 +301,25 @@ impl<C: Carrier> Run<C> {
         self.batch.cursor.repaired_rows = events.len() as u64;
         self.batch.advance();
         self.ground.folder.save(&self.batch).map_err(disk)
+    }
+
+    /// Writes into the directory what its direction lets come from the target.
+    async fn pull(&mut self, event: &Event) -> Result<(), End> {
+        let snapshot = self.ground.directory.read();
+        let node = event.object.and_then(|object| snapshot.by_uuid(object));
+        let Some(node) = node.filter(|_| !event.pulled.is_empty()) else { return Ok(()) };
+        let Ok(dn) = Dn::parse(&snapshot.dn_text(node)) else { return Ok(()) };
+        let update = pull::update(&self.ground.name, dn, &event.pulled, event.as_of);
+        match self.ground.directory.submit_update(update).await {
+            Ok(_) => Ok(()),
+            Err(error @ (Error::Unavailable | Error::NoSpace)) => Err(End::Failed(error.to_string())),
+            Err(error) => {
+                let object = node.entry.uuid;
+                tracing::warn!(export = %self.ground.name, %object, %error, "the directory did not take what the target has");
+                self.batch.refused += 1;
+                Ok(())
+            }
+        }
     }
 
     /// Events first, then the header that speaks of them.
