@@ -38,7 +38,9 @@ impl<C: Carrier> Worker<C> {
             Command::Push { object, dry_run: false } => return self.push_now(object, answer),
             Command::Log { object, most } => Ok(json!(self.ledger.newest(object, most))),
             Command::Reconcile(asked) => self.reconcile(asked),
-            Command::Reconciliation { batch, skip, most } => self.reconciliation(batch, skip, most),
+            Command::Reconciliation { batch, skip, most } => {
+                return self.show_reconciliation(batch, skip, most, answer);
+            }
         };
         // Whoever asked may have gone.
         let _ = answer.send(answered);

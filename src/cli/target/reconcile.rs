@@ -114,6 +114,11 @@ fn whole(batch: &Value, events: &[Value], all: bool) -> String {
     let mut lines = vec![format!("{}  {}  {}  {}", said("id"), said("status"), said("startDate"), said("why"))];
     let counts = batch.get("counts").and_then(Value::as_object).cloned().unwrap_or_default();
     lines.extend(counts.iter().map(|(status, count)| format!("  {count}  {status}")));
+    for (count, what) in [("repairs", "asked to be repaired"), ("refused", "refused by the directory")] {
+        if batch.get(count).and_then(Value::as_u64).unwrap_or(0) > 0 {
+            lines.push(format!("  {}  {what}", said(count)));
+        }
+    }
     let is_news = |event: &&Value| all || !text(Some(event), "status").ends_with("_NO_CHANGE");
     let rows: Vec<Vec<String>> = events.iter().filter(is_news).map(event).collect();
     if !rows.is_empty() {

@@ -86,13 +86,18 @@ impl Folder {
 
     /// The events that the header speaks of, from number `skip` on.
     pub fn events(&self, batch: &Batch, skip: usize, most: usize) -> io::Result<Vec<Event>> {
-        let file = match File::open(self.event_file(batch.id)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let lines = BufReader::new(io::Read::take(file, batch.cursor.event_bytes)).lines();
-        lines.skip(skip).take(most).map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+        self.lines(batch)?.skip(skip).take(most).map(read).collect()
+    }
+
+    /// All of them, one after the other: there may be more than memory should hold.
+    pub fn each(&self, batch: &Batch) -> io::Result<impl Iterator<Item = io::Result<Event>> + Send + use<>> {
+        Ok(self.lines(batch)?.map(read))
+    }
+
+    fn lines(&self, batch: &Batch) -> io::Result<io::Lines<BufReader<io::Take<File>>>> {
+        let file =
+            OpenOptions::new().read(true).append(true).create(true).mode(FILE_MODE).open(self.event_file(batch.id))?;
+        Ok(BufReader::new(io::Read::take(file, batch.cursor.event_bytes)).lines())
     }
 
     /// Removes the oldest that are over, so that at most `most` are kept.
@@ -116,6 +121,10 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+fn read(line: io::Result<String>) -> io::Result<Event> {
+    Ok(serde_json::from_str(&line?)?)
 }
 
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     export::{
         carrier::Carrier,
+        orders::Answer,
         queue::Cause,
         row::LinkRow,
         target::Resource,
@@ -85,25 +86,29 @@ impl<C: Carrier> Worker<C> {
         });
     }
 
-    /// All headers, or one with some of its events.
-    pub(in crate::export) fn reconciliation(
-        &self,
+    /// Shows all headers, or one with some of its events. The disk may take its time; the worker does not.
+    pub(in crate::export) fn show_reconciliation(
+        &mut self,
         batch: Option<Uuid>,
         skip: usize,
         most: usize,
-    ) -> Result<Value, Refusal> {
-        let Some(folder) = &self.settings.reconciliations else { return Ok(json!([])) };
-        let Some(id) = batch else { return Ok(json!(folder.batches())) };
-        let batch = folder.batch(id).ok_or(Refusal::NoSuchBatch)?;
-        let events = folder.events(&batch, skip, most);
-        let events = events.map_err(|error| Refusal::Internal(format!("events cannot be read: {error}")))?;
-        Ok(json!({ "batch": batch, "events": events }))
+        answer: Answer,
+    ) {
+        let folder = self.settings.reconciliations.clone();
+        self.tasks.spawn_blocking(move || {
+            // Whoever asked may have gone.
+            let _ = answer.send(shown(folder, batch, skip, most));
+            Event::Quiet
+        });
     }
 
     /// Has one object put right: linked if it is not, looked up at the target, and sent as it should be.
     /// The row remembers it, should the server stop before.
     pub(in crate::export) fn mend(&mut self, mend: Mend) {
         let Mend { object, resource, remote_id } = mend;
+        if !self.reads() {
+            return;
+        }
         let now = (self.clock)();
         let old = self.links.get(object);
         let is_linked = old.as_ref().is_some_and(|row| row.remote_id.is_some());
@@ -123,6 +128,15 @@ impl<C: Carrier> Worker<C> {
         self.queue.add(object, resource, now, Cause { number: None, force: true, doubt: true });
         self.queue.hasten(object, now);
     }
+}
+
+fn shown(folder: Option<Folder>, batch: Option<Uuid>, skip: usize, most: usize) -> Result<Value, Refusal> {
+    let Some(folder) = folder else { return Ok(json!([])) };
+    let Some(id) = batch else { return Ok(json!(folder.batches())) };
+    let batch = folder.batch(id).ok_or(Refusal::NoSuchBatch)?;
+    let events = folder.events(&batch, skip, most);
+    let events = events.map_err(|error| Refusal::Internal(format!("events cannot be read: {error}")))?;
+    Ok(json!({ "batch": batch, "events": events }))
 }
 
 /// Reconciliations of a target that are kept.

@@ -2,8 +2,8 @@
 //! (IDHub: syncDirection). Values of the target become values of the entry by an ordinary update.
 
 use crate::{
-    directory::{Node, Op, Terms, Update},
     access::Identity,
+    directory::{Node, Op, Terms, Update},
     dn::Dn,
     entry::ModKind,
     export::{
@@ -51,7 +51,8 @@ fn values(document: &Document, path: &Path) -> Vec<String> {
         Inner::Part(sub) => held.get(sub.as_str()).into_iter().collect(),
         Inner::Element { of, sub } => {
             let fits = |element: &&Value| {
-                let is = |key: &SmolStr, value: &SmolStr| element.get(key.as_str()).and_then(Value::as_str) == Some(value);
+                let is =
+                    |key: &SmolStr, value: &SmolStr| element.get(key.as_str()).and_then(Value::as_str) == Some(value);
                 of.as_ref().is_none_or(|(key, value)| is(key, value))
             };
             let elements = held.as_array().into_iter().flatten().filter(fits);

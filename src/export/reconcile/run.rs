@@ -128,7 +128,8 @@ impl<C: Carrier> Run<C> {
         self.batch.refused = 0;
         self.ground.folder.save(&self.batch).map_err(disk)?;
         self.ground.folder.cut(&self.batch).map_err(disk)?;
-        for event in self.ground.folder.events(&self.batch, 0, usize::MAX).map_err(disk)? {
+        for event in self.ground.folder.each(&self.batch).map_err(disk)? {
+            let event = event.map_err(disk)?;
             let Some(id) = event.resource_id else { continue };
             self.ids.insert((event.resource_type, id.clone()));
             if let (Some(object), true) =
@@ -283,14 +284,18 @@ impl<C: Carrier> Run<C> {
 
     /// Has the worker look at what differs; what is ambiguous is left to a human.
     async fn repair(&mut self) -> Result<(), End> {
-        let events = self.ground.folder.events(&self.batch, 0, usize::MAX).map_err(disk)?;
-        let ambiguous: HashSet<Uuid> =
-            events.iter().filter(|e| e.status == EventStatus::Ambiguous).filter_map(|e| e.object).collect();
-        for event in &events {
+        let mut ambiguous: HashSet<Uuid> = HashSet::new();
+        for event in self.ground.folder.each(&self.batch).map_err(disk)? {
+            let event = event.map_err(disk)?;
+            ambiguous.extend(event.object.filter(|_| event.status == EventStatus::Ambiguous));
+        }
+        for event in self.ground.folder.each(&self.batch).map_err(disk)? {
             self.go_on()?;
-            let Some(mend) = mend(&self.batch, event, &ambiguous) else { continue };
+            let event = event.map_err(disk)?;
+            self.batch.cursor.repaired_rows = event.row_number;
+            let Some(mend) = mend(&self.batch, &event, &ambiguous) else { continue };
             // Before the worker looks: what the entry has by then is what it sends.
-            self.pull(event).await?;
+            self.pull(&event).await?;
             let sent = tokio::select! {
                 () = self.ground.stop.cancelled() => return Err(End::Stopped),
                 sent = self.ground.mends.send(mend) => sent,
@@ -298,7 +303,6 @@ impl<C: Carrier> Run<C> {
             sent.map_err(|_| End::Stopped)?;
             self.batch.repairs += 1;
         }
-        self.batch.cursor.repaired_rows = events.len() as u64;
         self.batch.advance();
         self.ground.folder.save(&self.batch).map_err(disk)
     }
