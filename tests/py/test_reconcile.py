@@ -11,7 +11,7 @@ import scim_servers
 from contract import Call
 from scim_fake import Fake, target
 from scim_servers import ScimServer
-from support import PEOPLE, person, wait_for
+from support import PEOPLE, SUFFIX, person, wait_for
 from test_target_command import answered, done, refused, run, settled, status
 
 NO_CHANGE = "EXISTING_USER_ACCOUNT_RECONCILED_NO_CHANGE"
@@ -24,12 +24,40 @@ def fake():
     fake.stop()
 
 
+FIRST = f"""\
+dn: ou=people,{SUFFIX}
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=groups,{SUFFIX}
+objectClass: organizationalUnit
+ou: groups
+
+{person("first")}
+dn: cn=all,ou=groups,{SUFFIX}
+objectClass: groupOfNames
+cn: all
+member: uid=first,{PEOPLE}
+"""
+
+
 @pytest.fixture
-def hr(new_server, fake):
-    server = new_server()
-    target(server, url=fake.url)
-    server.start()
-    settled(server)
+def small(new_server, fake):
+    """Starts a server with one person and one group, and a target that has both."""
+    def start(**keys):
+        server = new_server(flags=["--no-demo"])
+        target(server, url=fake.url, **keys)
+        server.start()
+        server.add(FIRST).ok()
+        wait_for(lambda: status(server)["linked"] == 2, "both arrive")
+        settled(server)
+        return server
+    return start
+
+
+@pytest.fixture
+def hr(small):
+    server = small()
     yield server
     assert server.stop() == 0
 
@@ -234,13 +262,10 @@ def test_a_server_that_we_did_not_write_is_made_equal_again(new_server, tmp_path
     assert set(last) == {NO_CHANGE, "EXISTING_RESOURCE_RECONCILED_NO_CHANGE", "RESOURCE_VALIDATION_FAILED"}
     assert server.stop() == 0
     there.stop()
-def test_a_repair_takes_from_the_target_what_its_direction_says(new_server, fake):
-    server = new_server()
+def test_a_repair_takes_from_the_target_what_its_direction_says(small, fake):
     maps = {"users": {"title": {"attribute": "title", "direction": "pull"},
                       "nickName": {"attribute": "eduPersonNickname", "direction": "both"}}}
-    target(server, url=fake.url, map=maps)
-    server.start()
-    settled(server)
+    server = small(map=maps)
     server.add(person("pulled", title="ours", classes=["eduPerson"])).ok()
     server.add(person("kept", eduPersonNickname="ours", classes=["eduPerson"])).ok()
     wait_for(lambda: fake.named("pulled") and fake.named("kept"), "they arrive")
