@@ -146,6 +146,7 @@ impl Kind {
     fn form(&self) -> Option<&ldap::Form> {
         match self {
             Kind::Ldap(ldap) => Some(&ldap.form),
+            Kind::Drop(drop) => drop.entries.as_ref(),
             _ => None,
         }
     }

@@ -238,7 +238,8 @@ fn server(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn name(key: &str, text: &str, suffix: &str) -> Result<Dn, String> {
+/// A name in the file, in which `{suffix}` is ours.
+pub(super) fn name(key: &str, text: &str, suffix: &str) -> Result<Dn, String> {
     let text = text.replace("{suffix}", suffix);
     match Dn::parse(&text) {
         Ok(dn) if !dn.is_root() => Ok(dn),

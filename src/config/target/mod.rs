@@ -407,6 +407,41 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_examples_of_other_kinds_read_and_are_off() {
+        for (text, kind) in [
+            (include_str!("../../../config/targets/example-qmplus.yml"), "qmplus"),
+            (include_str!("../../../config/targets/example-4me.yml"), "4me"),
+            (include_str!("../../../config/targets/example-files.yml"), "jsonl"),
+        ] {
+            let options = built(text).unwrap();
+            assert!(!options.enabled, "{kind}");
+            assert_eq!(options.concurrency, 1, "{kind}");
+            assert_eq!(built(&text.replace(&format!("kind: {kind}"), "kind: fax")).unwrap_err().lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn faults_of_other_kinds_name_their_key() {
+        let (qmplus, four_me) = (
+            "kind: qmplus\nbase_url: https://h\ntenant: t\ntoken_file: t\n",
+            "kind: 4me\nbase_url: https://h\naccount: a\ntoken_file: t\n",
+        );
+        for (text, expected) in [
+            (format!("{qmplus}limits: {{operations: 10001}}"), "limits.operations"),
+            (format!("{qmplus}limits: {{poll: 1}}"), "limits.poll: unknown field"),
+            (format!("{qmplus}match_on_field: name"), "match_on_field: unknown variant"),
+            (format!("{four_me}source: {}", "x".repeat(31)), "source"),
+            ("kind: csv".to_owned(), "missing field `folder`"),
+            ("kind: jsonl\nfolder: f\ncontent: full".to_owned(), "content: is for targets of kind csv"),
+            ("kind: csv\nfolder: f\nmode: rw".to_owned(), "mode: expected"),
+            ("kind: csv\nfolder: f\nbase: dc=x".to_owned(), "base: is for targets of kind ldif"),
+        ] {
+            let fault = built(&text).unwrap_err();
+            assert!(fault.contains(expected), "{text}: {fault}");
+        }
+    }
+
+    #[test]
     fn the_shipped_example_reads_and_is_off() {
         let options = built(include_str!("../../../config/targets/example.yml")).unwrap();
         assert!(!options.enabled);

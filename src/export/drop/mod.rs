@@ -10,6 +10,7 @@ use super::{
     Tools,
     carrier::{self, Carrier, Job},
     earlier::Earlier,
+    ldap,
     ledger::Ledger,
     notes::Notes,
     plan::Work,
@@ -61,6 +62,8 @@ pub struct Options {
     pub name: String,
     pub folder: PathBuf,
     pub form: Form,
+    /// How entries are written where they stay entries: in LDIF.
+    pub entries: Option<ldap::Form>,
     pub content: Content,
     /// Between several values in one cell.
     pub separator: String,
@@ -152,6 +155,7 @@ impl Drop {
                 records.push(record);
             }
         }
+        under_way.earlier.close();
         if !records.is_empty() {
             self.drop_files(under_way, records, items).await?;
         }

@@ -135,7 +135,6 @@ impl FourMe {
         let until = Instant::now() + self.options.patience;
         let mut silent = 0;
         loop {
-            tokio::time::sleep(self.options.poll).await;
             match self.api.state(token).await {
                 Ok(Some(state)) if matches!(state.state, Phase::Done | Phase::Error) => return Ok(Some(state)),
                 Ok(None) => return Ok(None),
@@ -155,6 +154,7 @@ impl FourMe {
             if Instant::now() >= until {
                 return Err(Fault::Failed("the import is not through yet".to_owned()));
             }
+            tokio::time::sleep(self.options.poll).await;
         }
     }
 

@@ -169,8 +169,7 @@ impl FourMe {
             Ok(answers) => done.extend(answers),
             Err(fault) => done.extend(leaving.iter().map(|ready| (ready.object, failed("deactivate", fault.clone())))),
         }
-        let mut failures = HashMap::new();
-        let sent = self.send_people(under_way, sending, &mut failures, &mut done).await;
+        let sent = self.send_people(under_way, sending, &mut done).await;
         let contacts = self.send_contacts(under_way, &sent).await;
         done.extend(sent.into_iter().map(|ready| {
             let fault = match &contacts {
@@ -187,7 +186,6 @@ impl FourMe {
         &self,
         under_way: &mut UnderWay,
         sending: Vec<Sending>,
-        failures: &mut HashMap<Uuid, Fault>,
         done: &mut Vec<(Uuid, Done)>,
     ) -> Vec<Sending> {
         let mut groups: HashMap<Vec<String>, Vec<Sending>> = HashMap::new();
@@ -206,10 +204,7 @@ impl FourMe {
                 };
                 match fault {
                     None => sent.push(ready),
-                    Some(fault) => {
-                        failures.insert(ready.object, fault.clone());
-                        done.push((ready.object, failed(ready.action, fault)));
-                    }
+                    Some(fault) => done.push((ready.object, failed(ready.action, fault))),
                 }
             }
         }

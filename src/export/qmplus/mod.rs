@@ -174,6 +174,7 @@ impl QmPlus {
                 },
             }
         }
+        under_way.earlier.close();
         let mut rest = sending.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(self.fitting(rest));

@@ -112,6 +112,11 @@ impl QmPlus {
             Err(fault @ (Fault::Unreachable(_) | Fault::Busy { .. })) => Some(fault),
             Err(fault) => return Err(fault),
         };
+        self.await_outcomes(note, lost).await
+    }
+
+    /// `lost`: why it is not known whether the commit has arrived.
+    async fn await_outcomes(&self, note: &Note, lost: Option<Fault>) -> Result<Outcomes, Fault> {
         let until = Instant::now() + self.options.patience;
         loop {
             let Some(status) = self.api.status(&note.transaction).await? else {
@@ -145,10 +150,17 @@ impl QmPlus {
             match self.api.status(&note.transaction).await?.map(|status| status.transaction_status) {
                 // It has ended without an effect, or is forgotten: all is sent again.
                 None | Some(Phase::Failed) => {}
-                // Committed now, so that a commit that is still on its way cannot undo what comes after.
-                Some(_) => {
-                    tracing::info!(transaction = note.transaction, "an unfinished transaction is brought to its end");
-                    let outcomes = self.finish(&note).await?;
+                Some(phase) => {
+                    tracing::info!(
+                        transaction = note.transaction,
+                        ?phase,
+                        "the outcome of the last transaction is read"
+                    );
+                    let outcomes = match phase {
+                        // Committed now, so that a commit that is still on its way cannot undo what comes after.
+                        Phase::Open => self.finish(&note).await?,
+                        _ => self.await_outcomes(&note, None).await?,
+                    };
                     for item in &note.items {
                         let outcome = outcomes.get(&item.object).cloned();
                         under_way.earlier.keep(item.object, item.checksum, outcome.map_or(Ok(()), Err));
