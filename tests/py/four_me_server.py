@@ -77,6 +77,9 @@ class FourMe(Service):
                 if request.headers.get("Authorization") or request.query.get("signature") != "s":
                     raise Refusal(403)
                 return 200, self.imports[token]["log"].encode(), {}
+            case ("GET", ["v1", "me"]):
+                self.check(request)
+                return 200, {"name": "Gateway"}, {}
             case ("POST", ["v1", "import"]):
                 self.check(request)
                 return self.accept(request)

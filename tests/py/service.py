@@ -1,5 +1,6 @@
 """A small HTTP service with a state, for targets that no package offers; and ways to break it."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -68,6 +69,7 @@ class Service:
         self.lock = threading.RLock()
         self.faults, self.requests = [], []
         self.port, self.server, self.ahead = 0, None, 0.0
+        self.connections = set()
         self.windows = Windows(self.now)
 
     def now(self):
@@ -93,6 +95,16 @@ class Service:
             def handle_any(self):
                 service.handle(self)
 
+            def setup(self):
+                super().setup()
+                with service.lock:
+                    service.connections.add(self.connection)
+
+            def finish(self):
+                with service.lock:
+                    service.connections.discard(self.connection)
+                super().finish()
+
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
             def log_message(self, *_):
@@ -114,6 +126,11 @@ class Service:
             self.server.shutdown()
             self.server.server_close()
             self.server = None
+            # Connections that are kept open end as well.
+            with self.lock:
+                for connection in self.connections:
+                    with contextlib.suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self):

@@ -416,7 +416,6 @@ mod tests {
             let options = built(text).unwrap();
             assert!(!options.enabled, "{kind}");
             assert_eq!(options.concurrency, 1, "{kind}");
-            assert_eq!(built(&text.replace(&format!("kind: {kind}"), "kind: fax")).unwrap_err().lines().count(), 1);
         }
     }
 
