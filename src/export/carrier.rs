@@ -32,6 +32,8 @@ pub struct Job {
     /// Whose the objects of the target are.
     pub claims: Claims,
     pub snapshot: Arc<Snapshot>,
+    /// Others wait for its present name, and it for theirs: it takes another one first, which is nobody's.
+    pub aside: bool,
 }
 
 /// The way to one target.

@@ -46,8 +46,10 @@ impl<C: Carrier> Worker<C> {
             let asks = snapshot.by_uuid(object).is_none() || row.dangling || retries || approved || row.unsure;
             asks.then(|| (object, row.resource, row.next_attempt.unwrap_or(now)))
         });
+        // The last process may have done it and not written it down.
+        let cause = Cause { doubt: true, ..Cause::default() };
         for (object, resource, due) in found {
-            self.queue.add(object, resource, due, Cause::default());
+            self.queue.add(object, resource, due, cause);
         }
     }
 
@@ -105,7 +107,8 @@ impl<C: Carrier> Worker<C> {
         let resource = self.ask(snapshot, change.uuid, cause);
         let moved = matches!(change.kind, ChangeKind::Rename { .. });
         if moved || change.kind == ChangeKind::Delete || resource == Resource::Group {
-            self.ask_referrers(snapshot, change.uuid, FORCED);
+            // What was refused for want of something else may be taken now.
+            self.ask_referrers(snapshot, change.uuid, cause);
         }
         if change.kind == ChangeKind::Delete {
             self.verdicts.forget(change.uuid);
@@ -114,7 +117,7 @@ impl<C: Carrier> Worker<C> {
             && let Ok(dn) = Dn::parse(&change.dn)
         {
             for object in self.links.waiting_for(&snapshot.schema.dn_key(&dn), moved) {
-                self.ask(snapshot, object, Cause::default());
+                self.ask(snapshot, object, cause);
             }
         }
         if moved {
@@ -130,7 +133,7 @@ impl<C: Carrier> Worker<C> {
             open.extend(snapshot.children(id));
             if let Some(node) = snapshot.node(id) {
                 self.ask(snapshot, node.entry.uuid, cause);
-                self.ask_referrers(snapshot, node.entry.uuid, FORCED);
+                self.ask_referrers(snapshot, node.entry.uuid, cause);
             }
         }
     }
@@ -143,16 +146,13 @@ impl<C: Carrier> Worker<C> {
 
     pub(super) fn ask(&mut self, snapshot: &Snapshot, object: Uuid, cause: Cause) -> Resource {
         let of_entry = || self.settings.scopes.resource(snapshot, snapshot.by_uuid(object)?);
-        let of_row = self.links.get(object).map(|row| row.resource);
+        let of_row = self.links.resource(object);
         let resource = of_row.or_else(of_entry).unwrap_or(Resource::User);
         let now = (self.clock)();
         self.queue.add(object, resource, now, cause);
         resource
     }
 }
-
-/// What was refused for want of something else may be taken now.
-const FORCED: Cause = Cause { number: None, force: true, doubt: false };
 
 /// Entries that a full pass looks at between two looks at the rest of the program.
 const LOOKS_A_TURN: usize = 1024;

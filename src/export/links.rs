@@ -163,6 +163,15 @@ impl Links {
         Some((row.resource, row.remote_id.clone()?))
     }
 
+    pub fn resource(&self, object: Uuid) -> Option<Resource> {
+        self.read().get(&object).map(|row| row.resource)
+    }
+
+    /// Notes in the row of an object that it must be looked at after a restart; true if it said otherwise.
+    pub fn leave_open(&mut self, object: Uuid) -> bool {
+        self.write().get_mut(&object).is_some_and(|row| !std::mem::replace(&mut row.dangling, true))
+    }
+
     /// What `pick` makes of each row.
     pub fn collect<R>(&self, pick: impl Fn(Uuid, &LinkRow) -> Option<R>) -> Vec<R> {
         self.read().iter().filter_map(|(uuid, row)| pick(*uuid, row)).collect()

@@ -15,6 +15,7 @@
 
 mod backoff;
 pub mod carrier;
+mod circles;
 pub mod drop;
 mod earlier;
 mod feed;

@@ -182,6 +182,7 @@ impl<C: Carrier> Worker<C> {
             as_of: planned.as_of,
             claims: self.links.claims.clone(),
             snapshot,
+            aside: false,
         };
         let carrier = Arc::clone(&self.carrier);
         self.tasks.spawn(async move {

@@ -71,10 +71,11 @@ pub struct Done {
 }
 
 pub async fn carry_out<T: Target>(target: &T, job: Job, manner: &Manner) -> Done {
-    let Job { object, resource, work, claims, snapshot, .. } = job;
+    let Job { object, resource, work, claims, snapshot, aside, .. } = job;
     let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
     match work {
         Work::Create(document) => push.create(document, "create").await,
+        Work::Update { id, before, after } if aside => push.step_aside(id, before, after).await,
         Work::Update { id, before, after } => push.update(id, before, after).await,
         Work::Delete { id } => match target.delete(resource, &id).await {
             Ok(()) | Err(Fault::NotFound) => Done { action: "delete", place: Place::Gone, fault: None },
@@ -140,6 +141,27 @@ fn failed(action: &'static str, fault: Fault) -> Done {
 }
 
 impl<T: Target> Push<'_, T> {
+    /// Takes a name that is nobody's before it asks for its own: whoever wants its present one, and holds
+    /// the one that it wants, can then go on.
+    async fn step_aside(&self, id: String, before: Option<Document>, after: Document) -> Done {
+        let before = match before {
+            Some(before) => Ok(before),
+            None => self.target.read(self.resource, &id).await.map(|remote| self.ours(&remote)),
+        };
+        let Ok(before) = before else { return self.update(id, None, after).await };
+        let mut aside = before.clone();
+        aside.insert(self.resource.name_attribute().to_owned(), Value::from(self.external_id.as_str()));
+        match self.target.update(self.resource, &id, &before, &aside).await {
+            Ok(kept) => match self.update(id.clone(), Some(aside.clone()), after).await {
+                Done { action, place: Place::AsBefore, fault } => {
+                    Done { action, place: Place::Linked(Linked::new(id, aside, kept)), fault }
+                }
+                done => done,
+            },
+            Err(Stopped { fault, .. }) => failed("update", fault),
+        }
+    }
+
     async fn update(&self, id: String, before: Option<Document>, mut after: Document) -> Done {
         let before = match before {
             Some(before) => Ok(before),
@@ -233,12 +255,18 @@ impl<T: Target> Push<'_, T> {
         if let Some(remote) = only(ours, "externalId")? {
             return Ok(Some(remote));
         }
-        if self.manner.matching == Match::Never {
-            return Ok(None);
-        }
         let attribute = self.resource.name_attribute();
         let name = document.get(attribute).and_then(Value::as_str).unwrap_or_default();
         let named = self.target.find(self.resource, Key::Name(name)).await?;
+        // Not every target that keeps an externalId finds by it: a create whose answer was lost is ours.
+        if let [remote] = named.as_slice()
+            && carried(remote) == Some(self.object)
+        {
+            return Ok(Some(remote.clone()));
+        }
+        if self.manner.matching == Match::Never {
+            return Ok(None);
+        }
         let Some(remote) = only(named, attribute)? else { return Ok(None) };
         if let Some(by) = self.other_owner(&remote) {
             return Err(Fault::Taken { by });

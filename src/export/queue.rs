@@ -159,6 +159,11 @@ impl Queue {
         RANKS.iter().filter_map(|rank| self.first(*rank)).map(|waiting| waiting.1).min()
     }
 
+    /// The journal record that asks for an object.
+    pub fn number(&self, object: Uuid) -> Option<u64> {
+        self.items.get(&object)?.cause.number
+    }
+
     pub fn contains(&self, object: Uuid) -> bool {
         self.items.contains_key(&object)
     }

@@ -34,7 +34,8 @@ pub struct LinkRow {
     pub refused: Option<u32>,
     /// Entries that the document refers to, linked or not.
     pub refs: Vec<Uuid>,
-    /// The entry names objects that do not exist; they may come.
+    /// To be looked at after a restart: the entry names objects that do not exist and may come, or one
+    /// that it refers to was linked or unlinked since.
     pub dangling: bool,
     /// Since when it is linked.
     pub since: Option<Timestamp>,

@@ -43,7 +43,7 @@ impl<C: Carrier> Worker<C> {
             // Nothing has been said of this version, or it has been said before.
             _ => {}
         }
-        self.queue.done(object, now);
+        self.done(object, now);
         self.tell(object, &json!({ "action": "none", "outcome": quiet(&planned.work) }));
     }
 
@@ -78,7 +78,7 @@ impl<C: Carrier> Worker<C> {
         if let Some(row) = old.clone().filter(|row| row.staged.is_none() && row.rejected != Some(planned.checksum)) {
             self.store(object, old.as_ref(), LinkRow { staged: Some(Staged { since: now, approved: false }), ..row });
         }
-        self.queue.done(object, now);
+        self.done(object, now);
         self.tell(object, &json!({ "action": "none", "outcome": "staged: the removal waits for an approval" }));
     }
 
@@ -102,8 +102,13 @@ impl<C: Carrier> Worker<C> {
         let before = old.as_ref().and_then(|row| row.remote_id.clone());
 
         let row = placed(old.clone(), &planned, &done, now);
+        if matches!(done.place, Place::Linked(_) | Place::Gone) {
+            // Perhaps it has given its name away.
+            self.circles.waiting_for(object).into_iter().for_each(|waiting| self.queue.hasten(waiting, now));
+        }
         match &done.fault {
             None => {
+                self.circles.forget(object);
                 self.pause.clear();
                 self.health.success(&self.settings.quarantine, now);
                 self.board.change(|status| status.last_success = Some(now.to_string()));
@@ -112,7 +117,7 @@ impl<C: Carrier> Worker<C> {
                     None => self.drop_row(object),
                 }
                 self.vote(object, &planned, Verdict::Accepted);
-                self.queue.done(object, now);
+                self.done(object, now);
             }
             Some(fault) => self.failed(object, old.as_ref(), row, &planned, fault),
         }
@@ -121,6 +126,23 @@ impl<C: Carrier> Worker<C> {
         if self.links.remote_id(object) != before {
             let snapshot = self.directory.read();
             self.ask_referrers(&snapshot, object, super::queue::Cause::default());
+            self.links.referrers(object).into_iter().for_each(|referrer| self.leave_open(referrer));
+        }
+    }
+
+    /// No journal record asks for what is to be done only because of another object. The row does, from
+    /// the same write on that has the other object's.
+    fn leave_open(&mut self, object: Uuid) {
+        if self.links.leave_open(object) {
+            self.dirty.insert(object);
+        }
+    }
+
+    /// The object is settled, unless something has asked for it meanwhile.
+    fn done(&mut self, object: Uuid, now: Timestamp) {
+        self.queue.done(object, now);
+        if self.queue.contains(object) {
+            self.leave_open(object);
         }
     }
 
@@ -134,6 +156,10 @@ impl<C: Carrier> Worker<C> {
         };
         self.board.change(|status| status.last_error = Some(fault.to_string()));
         self.links.set_refs(object, helpers(planned, fault));
+        match fault {
+            Fault::Taken { by } if remedy == Remedy::Later => self.circles.wait(object, *by),
+            _ => self.circles.forget(object),
+        }
         match remedy {
             Remedy::Repair => {
                 // Nothing is the object's fault; but what was reached is kept.
@@ -148,9 +174,11 @@ impl<C: Carrier> Worker<C> {
                 self.count_failure(now, planned);
                 self.store(object, old, refused(row, planned, fault));
                 self.vote(object, planned, Verdict::Refused);
-                return self.queue.done(object, now);
+                return self.done(object, now);
             }
             Remedy::Pause => self.strike(now, fault),
+            // Whoever waits for another one's name waits for us, not for the target.
+            Remedy::Later if matches!(fault, Fault::Taken { .. }) => self.pause.clear(),
             Remedy::Later => {
                 self.pause.clear();
                 self.count_failure(now, planned);
@@ -159,7 +187,8 @@ impl<C: Carrier> Worker<C> {
         let attempt = row.attempt.saturating_add(1);
         // A target that is away says nothing of the object.
         let limits = self.settings.quarantine;
-        let quarantined = row.quarantined || (remedy == Remedy::Later && attempt >= limits.object_attempts);
+        let its_own = remedy == Remedy::Later && !matches!(fault, Fault::Taken { .. });
+        let quarantined = row.quarantined || (its_own && attempt >= limits.object_attempts);
         let wait = self.settings.backoff.wait(attempt, fault.retry_after(), backoff::chance());
         let wait = if quarantined { wait.max(limits.object_wait) } else { wait };
         let due = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
@@ -215,7 +244,9 @@ impl<C: Carrier> Worker<C> {
             && let Some(resource) = self.settings.scopes.resource(&wanted_as_other, node)
         {
             let now = (self.clock)();
-            self.queue.add(object, resource, now, super::queue::Cause::default());
+            // Asked for by the same journal record, which would else be passed.
+            let number = self.queue.number(object);
+            self.queue.add(object, resource, now, super::queue::Cause { number, ..Default::default() });
         }
     }
 

@@ -4,6 +4,7 @@
 use super::{
     backoff::{self, Backoff},
     carrier::{Carrier, Job},
+    circles::Circles,
     guard::{GuardLimits, Pass},
     health::{Health, Quarantine},
     ldap::Form,
@@ -74,6 +75,7 @@ pub struct Worker<C> {
     pub(super) verdicts: Arc<Verdicts>,
     pub(super) links: Links,
     pub(super) queue: Queue,
+    pub(super) circles: Circles,
     pub(super) pause: Pause,
     pub(super) health: Health,
     pub(super) ledger: Ledger,
@@ -164,6 +166,7 @@ impl<C: Carrier> Worker<C> {
             reports: parts.reports,
             waiters: HashMap::new(),
             queue: Queue::default(),
+            circles: Circles::default(),
             pause: Pause::before_opening(),
             health: Health::default(),
             read: 0,
@@ -387,6 +390,7 @@ impl<C: Carrier> Worker<C> {
             as_of: planned.as_of,
             claims: self.links.claims.clone(),
             snapshot,
+            aside: self.circles.steps_aside(object),
         };
         Some((job, planned))
     }

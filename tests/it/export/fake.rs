@@ -1,12 +1,13 @@
 //! A SCIM server in this process that keeps objects, and fails where a test tells it to.
 
+use super::objects::{Object, Objects, text};
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, Method, Response, StatusCode, Uri, header},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
@@ -32,7 +33,7 @@ pub enum Script {
 
 #[derive(Default)]
 struct Held {
-    objects: BTreeMap<String, Map<String, Value>>,
+    objects: Objects,
     scripts: VecDeque<(Method, Script)>,
     requests: Vec<String>,
     token: String,
@@ -85,16 +86,31 @@ impl Fake {
 
     pub fn put(&self, path: &str, document: Value) {
         let document = document.as_object().unwrap().clone();
-        self.held().objects.insert(path.to_owned(), document);
+        self.held().objects.put(path, document);
     }
 
     pub fn drop_object(&self, path: &str) {
         self.held().objects.remove(path);
     }
 
-    pub fn all(&self, collection: &str) -> Vec<Map<String, Value>> {
+    pub fn all(&self, collection: &str) -> Vec<Object> {
         let held = self.held();
-        held.objects.iter().filter(|(path, _)| path.starts_with(collection)).map(|(_, o)| o.clone()).collect()
+        held.objects.all(collection).map(|(_, o)| o.clone()).collect()
+    }
+
+    /// From now on a filter on externalId finds nothing.
+    pub fn hide_external_id(&self) {
+        self.held().objects.hides_external_id = true;
+    }
+
+    /// How often an object came to live beside another one of the same externalId.
+    pub fn duplicates(&self) -> u64 {
+        self.held().objects.duplicates
+    }
+
+    /// The externalIds of all that was deleted.
+    pub fn deleted(&self) -> BTreeSet<String> {
+        self.held().objects.deleted.clone()
     }
 
     /// (userName, familyName) by externalId; a second object of one externalId is a failure.
@@ -107,25 +123,20 @@ impl Fake {
     }
 }
 
-fn text(object: &Map<String, Value>, name: &str) -> String {
-    object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-pub fn people_of(users: &[Map<String, Value>]) -> BTreeMap<String, (String, String)> {
+pub fn people_of(users: &[Object]) -> BTreeMap<String, (String, String)> {
     let mut people = BTreeMap::new();
     for user in users {
         let family = user.get("name").and_then(|n| n.get("familyName")).and_then(Value::as_str).unwrap_or_default();
-        let old = people.insert(text(user, "externalId"), (text(user, "userName"), family.to_owned()));
+        let old =
+            people.insert(text(user, "externalId").to_owned(), (text(user, "userName").to_owned(), family.to_owned()));
         assert_eq!(old, None, "two users of one externalId");
     }
     people
 }
 
-pub fn groups_of(
-    groups: &[Map<String, Value>],
-    users: &[Map<String, Value>],
-) -> BTreeMap<String, (String, BTreeSet<String>)> {
-    let ids: BTreeMap<String, String> = users.iter().map(|u| (text(u, "id"), text(u, "externalId"))).collect();
+pub fn groups_of(groups: &[Object], users: &[Object]) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let ids: BTreeMap<String, String> =
+        users.iter().map(|u| (text(u, "id").to_owned(), text(u, "externalId").to_owned())).collect();
     let mut out = BTreeMap::new();
     for group in groups {
         let list = group.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -135,7 +146,7 @@ pub fn groups_of(
         };
         let members: BTreeSet<String> = list.iter().map(name).collect();
         assert_eq!(members.len(), list.len(), "a member twice");
-        let old = out.insert(text(group, "externalId"), (text(group, "displayName"), members));
+        let old = out.insert(text(group, "externalId").to_owned(), (text(group, "displayName").to_owned(), members));
         assert_eq!(old, None, "two groups of one externalId");
     }
     out
@@ -204,11 +215,11 @@ impl Held {
         if !body.is_empty() {
             assert_eq!(headers.get(header::CONTENT_TYPE).unwrap(), "application/scim+json");
         }
-        let document: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+        let document: Object = serde_json::from_slice(body).unwrap_or_default();
         match (method.as_str(), path.contains('/')) {
             ("GET", false) => self.list(path, uri.query().unwrap_or_default()),
             ("POST", false) => self.create(path, document),
-            ("GET", true) => self.with(path, |held, path| json_answer(200, &held.objects[path].clone().into())),
+            ("GET", true) => self.with(path, |held, path| json_answer(200, &held.object(path).into())),
             ("PUT", true) => self.with(path, |held, path| held.replace(path, document)),
             ("PATCH", true) => self.with(path, |held, path| held.patch(path, &document)),
             ("DELETE", true) => self.with(path, |held, path| {
@@ -219,8 +230,12 @@ impl Held {
         }
     }
 
+    fn object(&self, path: &str) -> Object {
+        self.objects.get(path).cloned().unwrap_or_default()
+    }
+
     fn with(&mut self, path: &str, then: impl FnOnce(&mut Self, &str) -> Response<Body>) -> Response<Body> {
-        if self.objects.contains_key(path) { then(self, path) } else { error(404, "") }
+        if self.objects.get(path).is_some() { then(self, path) } else { error(404, "") }
     }
 
     fn list(&self, collection: &str, query: &str) -> Response<Body> {
@@ -228,41 +243,38 @@ impl Held {
         let filter = pairs.into_iter().find(|(k, _)| k == "filter").map(|(_, v)| v.into_owned()).unwrap();
         let (attribute, value) = filter.split_once(" eq ").unwrap();
         let wanted: String = serde_json::from_str(value).unwrap();
-        let prefix = format!("{collection}/");
-        let in_it = self.objects.iter().filter(|(path, _)| path.starts_with(&prefix));
-        let hits: Vec<&Map<String, Value>> =
-            in_it.map(|(_, o)| o).filter(|o| text(o, attribute).eq_ignore_ascii_case(&wanted)).collect();
+        let paths = self.objects.named(collection, attribute, &wanted);
+        let hits: Vec<&Object> = paths.into_iter().filter_map(|path| self.objects.get(path)).collect();
         json_answer(200, &json!({ "totalResults": hits.len(), "Resources": hits }))
     }
 
-    fn create(&mut self, collection: &str, mut document: Map<String, Value>) -> Response<Body> {
+    fn create(&mut self, collection: &str, mut document: Object) -> Response<Body> {
         if self.is_taken(collection, "", &document) {
             return error(409, "uniqueness");
         }
         let id = Uuid::new_v4().to_string();
         document.insert("id".to_owned(), id.clone().into());
-        self.objects.insert(format!("{collection}/{id}"), document.clone());
+        self.objects.put(&format!("{collection}/{id}"), document.clone());
         json_answer(201, &document.into())
     }
 
-    fn is_taken(&self, collection: &str, path: &str, document: &Map<String, Value>) -> bool {
-        let name = text(document, "userName");
-        let users = self.objects.iter().filter(|(other, _)| other.starts_with("Users/") && *other != path);
-        collection == "Users" && users.into_iter().any(|(_, o)| text(o, "userName").eq_ignore_ascii_case(&name))
+    fn is_taken(&self, collection: &str, path: &str, document: &Object) -> bool {
+        let same = self.objects.named(collection, "userName", text(document, "userName"));
+        collection == "Users" && same.into_iter().any(|other| *other != path)
     }
 
-    fn replace(&mut self, path: &str, mut document: Map<String, Value>) -> Response<Body> {
+    fn replace(&mut self, path: &str, mut document: Object) -> Response<Body> {
         if self.is_taken(path.split('/').next().unwrap(), path, &document) {
             return error(409, "uniqueness");
         }
         document.insert("id".to_owned(), path.split('/').next_back().unwrap().into());
-        self.objects.insert(path.to_owned(), document.clone());
+        self.objects.put(path, document.clone());
         json_answer(200, &document.into())
     }
 
     /// The forms that the exporter sends; any other is a failure of the test.
-    fn patch(&mut self, path: &str, body: &Map<String, Value>) -> Response<Body> {
-        let mut object = self.objects[path].clone();
+    fn patch(&mut self, path: &str, body: &Object) -> Response<Body> {
+        let mut object = self.object(path);
         for operation in body["Operations"].as_array().unwrap() {
             let (op, at) = (operation["op"].as_str().unwrap(), operation["path"].as_str().unwrap());
             match (op, at) {
@@ -273,7 +285,9 @@ impl Held {
                 ("remove", at) if at.starts_with("members[") => {
                     let id = at.trim_start_matches("members[value eq ").trim_end_matches(']');
                     let id: String = serde_json::from_str(id).unwrap();
-                    let members = object.get_mut("members").unwrap().as_array_mut().unwrap();
+                    let Some(members) = object.get_mut("members").and_then(Value::as_array_mut) else {
+                        return error(400, "noTarget");
+                    };
                     let before = members.len();
                     members.retain(|m| m["value"] != id.as_str());
                     if members.len() == before {
@@ -295,7 +309,7 @@ impl Held {
 }
 
 /// Where a path leads: `a`, `a.b` or `urn:...:b`.
-fn place<'a>(object: &'a mut Map<String, Value>, path: &str) -> (&'a mut Map<String, Value>, String) {
+fn place<'a>(object: &'a mut Object, path: &str) -> (&'a mut Object, String) {
     let split = if path.starts_with("urn:") { path.rsplit_once(':') } else { path.split_once('.') };
     match split {
         None => (object, path.to_owned()),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use vestibule::{
     entry::ModKind,
-    export::{Kind, TargetOptions, scim::Update},
+    export::{Kind, Match, TargetOptions, scim::Update},
     provisioning::State,
 };
 
@@ -186,6 +186,40 @@ async fn a_name_that_is_taken_is_adopted_or_an_error() {
     world.replace(person("c"), "sn", &["Cerfs"]).await;
     world.until("c is synced", || world.state_of(c) == Some(SYNCED)).await;
     world.stop().await;
+}
+
+#[tokio::test]
+async fn entries_that_exchange_their_names_do_so_at_the_target() {
+    let (fake, targets) = fake().await;
+    let world = World::new(targets.clone()).await;
+    fill(&world).await;
+    equal(&world, &fake).await;
+    // Nobody looks while a and b change places, and c, d and e in a ring.
+    let mut off = targets.clone();
+    off[0].enabled = false;
+    let world = world.restart(off).await;
+    for (from, to) in [("a", "x"), ("b", "a"), ("x", "b"), ("c", "y"), ("d", "c"), ("e", "d"), ("y", "e")] {
+        world.rename(person(from), &format!("uid={to}"), None).await;
+    }
+    let world = world.restart(targets).await;
+    equal(&world, &fake).await;
+    assert!(fake.deleted().is_empty(), "each account stayed the account of its entry");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_create_without_an_answer_is_found_by_its_name_where_external_ids_cannot_be_searched() {
+    for matching in [Match::Verified, Match::Never] {
+        let (fake, mut targets) = fake().await;
+        targets[0].matching = matching;
+        fake.hide_external_id();
+        fake.script(Method::POST, Script::ResetAfter);
+        let world = World::new(targets).await;
+        world.add_person("a", "Arc").await;
+        equal(&world, &fake).await;
+        assert_eq!(fake.duplicates(), 0);
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
