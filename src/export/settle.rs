@@ -150,15 +150,14 @@ impl<C: Carrier> Worker<C> {
         let now = (self.clock)();
         let row = row.unwrap_or_else(|| LinkRow::new(planned.resource));
         let remedy = match fault {
-            Fault::Taken { by } if !self.queue.contains(*by) && row.attempt >= TAKEN_ATTEMPTS => Remedy::Never,
             Fault::Taken { by } if row.attempt > 0 && !self.is_known(*by) => Remedy::Never,
+            Fault::Taken { by } if self.wait_for_name(object, *by) >= TAKEN_ATTEMPTS => Remedy::Never,
             other => other.remedy(),
         };
         self.board.change(|status| status.last_error = Some(fault.to_string()));
         self.links.set_refs(object, helpers(planned, fault));
-        match fault {
-            Fault::Taken { by } if remedy == Remedy::Later => self.circles.wait(object, *by),
-            _ => self.circles.forget(object),
+        if !matches!(fault, Fault::Taken { .. }) || remedy == Remedy::Never {
+            self.circles.forget(object);
         }
         match remedy {
             Remedy::Repair => {
@@ -219,6 +218,11 @@ impl<C: Carrier> Worker<C> {
             let wait = backoff::Backoff { min: limits.target_wait, max: limits.target_wait };
             self.pause.strike(now, why, wait, None, backoff::chance());
         }
+    }
+
+    fn wait_for_name(&mut self, object: Uuid, by: Uuid) -> u32 {
+        let busy = self.queue.contains(by);
+        self.circles.wait(object, by, busy)
     }
 
     /// Whether this could be the entry of an object that we have made.
