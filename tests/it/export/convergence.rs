@@ -37,7 +37,7 @@ const WRITERS: u64 = 6;
 /// Lives of the directory; the last one sees the end.
 const LIVES: u64 = 7;
 /// Of a thousand requests.
-const FAULTS: u64 = 40;
+const FAULTS: u64 = 30;
 /// Objects that wait for the target before the writers wait for it too.
 const BEHIND: usize = 500;
 const LIMIT: Duration = Duration::from_secs(120);
@@ -119,7 +119,7 @@ fn one_life(life: u64, platter: Option<Platter>, targets: &[TargetOptions], ledg
                 tokio::spawn(write(directory, ledger, Dice(life * 100 + n), share))
             })
             .collect();
-        let limit = Instant::now() + LIMIT / 2;
+        let limit = Instant::now() + LIMIT;
         for writer in &writers {
             while !writer.is_finished() {
                 let made = ledger.changes.load(Ordering::Relaxed);
