@@ -34,7 +34,7 @@ use vestibule::{
     dn::Dn,
     entry::ModKind,
     export::{
-        self, Backoff, Exporters, GuardLimits, Kind, Match, Quarantine, Rules, Scope, Scopes, TargetOptions, scim,
+        self, Backoff, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes, TargetOptions, scim,
     },
     filter::{self, Filter},
     lifecycle::Career,
@@ -210,7 +210,7 @@ impl World {
                 groups: None,
                 departments: None,
             },
-            rules: Rules::default(),
+            mapping: Arc::new(Mapping::default()),
             matching: Match::Verified,
             backoff: Backoff { min: Duration::from_millis(1000), max: Duration::from_secs(300) },
             concurrency: CONCURRENCY,
