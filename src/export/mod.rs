@@ -110,7 +110,7 @@ pub enum Kind {
     Scim(scim::Options),
     QmPlus(qmplus::Options),
     FourMe(four_me::Options),
-    Drop(drop::Options),
+    Drop(Box<drop::Options>),
     Ldap(Box<ldap::Options>),
     Memory(Memory),
 }

@@ -63,7 +63,7 @@ impl Reading<'_> {
         if mode.is_none() {
             self.faults.push("mode: expected the digits of chmod in quotes, such as \"0640\"".to_owned());
         }
-        Some(Kind::Drop(drop::Options {
+        Some(Kind::Drop(Box::new(drop::Options {
             name: self.name.to_owned(),
             folder: self.path(&file.folder),
             form,
@@ -74,7 +74,7 @@ impl Reading<'_> {
             rows: file.rows,
             keep: file.keep,
             mode: mode?,
-        }))
+        })))
     }
 }
 
