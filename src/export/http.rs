@@ -8,7 +8,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use reqwest::{
-    Client, Method, Request, RequestBuilder,
+    Client, Identity, Method, Proxy, Request, RequestBuilder,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::{Attempt, Policy},
 };
@@ -27,8 +27,26 @@ pub struct Connection {
     pub base_url: Url,
     /// Certificates of the authority that signed the target's, if it is none that the system knows.
     pub ca_file: Option<PathBuf>,
+    /// What we show a target that asks who connects.
+    pub client_certificate: Option<ClientCertificate>,
+    /// All requests go through it. The environment's is never used: it is not the gateway's.
+    pub proxy: Option<Url>,
     /// For one request.
     pub timeout: Duration,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+impl Connection {
+    /// With nothing out of the ordinary.
+    pub fn new(base_url: Url, timeout: Duration) -> Self {
+        Connection { base_url, ca_file: None, client_certificate: None, proxy: None, timeout }
+    }
 }
 
 pub struct Http {
@@ -55,9 +73,17 @@ impl Http {
             .connect_timeout(connection.timeout.min(LONGEST_CONNECT))
             .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::custom(same_place));
+        builder = match &connection.proxy {
+            Some(proxy) => {
+                builder.proxy(Proxy::all(proxy.clone()).map_err(|e| Fault::Closed(format!("proxy: {}", reason(&e))))?)
+            }
+            None => builder.no_proxy(),
+        };
+        if let Some(certificate) = &connection.client_certificate {
+            builder = builder.identity(certificate.read()?);
+        }
         if let Some(file) = &connection.ca_file {
-            let pem =
-                std::fs::read(file).map_err(|e| Fault::Closed(format!("ca_file cannot be read: {}", e.kind())))?;
+            let pem = read_pem(file, "ca_file")?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|_| Fault::Closed("ca_file holds no PEM certificates".to_owned()))?;
             builder = builder.tls_certs_only(certificates);
@@ -74,6 +100,11 @@ impl Http {
     /// A request below the base.
     pub fn request(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
         Ok(self.client.request(method, address(&self.base, path, query)?))
+    }
+
+    /// A request to an address of its own, such as that of an authorisation server.
+    pub fn request_elsewhere(&self, method: Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url)
     }
 
     /// A read of an address that the target gave, which may be another host: no credentials go there.
@@ -111,6 +142,20 @@ impl Http {
         }
         Ok(reply)
     }
+}
+
+impl ClientCertificate {
+    fn read(&self) -> Result<Identity, Fault> {
+        let mut pem = read_pem(&self.key_file, "key_file")?;
+        pem.push(b'\n');
+        pem.extend(read_pem(&self.cert_file, "cert_file")?);
+        Identity::from_pem(&pem)
+            .map_err(|_| Fault::Closed("cert_file and key_file hold no PEM certificate with its key".to_owned()))
+    }
+}
+
+fn read_pem(file: &Path, key: &str) -> Result<Vec<u8>, Fault> {
+    std::fs::read(file).map_err(|e| Fault::Closed(format!("{key} cannot be read: {}", e.kind())))
 }
 
 impl Reply {

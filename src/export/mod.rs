@@ -51,6 +51,7 @@ mod worker;
 pub use backoff::Backoff;
 pub use guard::GuardLimits;
 pub use health::Quarantine;
+pub use http::{ClientCertificate, Connection};
 pub use mapping::Mapping;
 pub use memory::Memory;
 pub use push::Match;
@@ -107,7 +108,7 @@ pub struct TargetOptions {
 
 #[derive(Clone, Debug)]
 pub enum Kind {
-    Scim(scim::Options),
+    Scim(Box<scim::Options>),
     QmPlus(qmplus::Options),
     FourMe(four_me::Options),
     Drop(Box<drop::Options>),
@@ -155,7 +156,7 @@ impl Kind {
     /// What tells the system behind the target from another one.
     fn address(&self) -> &str {
         match self {
-            Kind::Scim(scim) => scim.base_url.as_str(),
+            Kind::Scim(scim) => scim.connection.base_url.as_str(),
             Kind::QmPlus(qmplus) => qmplus.connection.base_url.as_str(),
             Kind::FourMe(four_me) => four_me.connection.base_url.as_str(),
             Kind::Drop(drop) => drop.folder.to_str().unwrap_or_default(),

@@ -5,7 +5,7 @@ use super::{
     links::Claims,
     mapping::Mapping,
     plan::Work,
-    target::{Document, Fault, Kept, Key, Remote, Resource, Stopped, Target},
+    target::{Document, Fault, Kept, Key, Page, Remote, Resource, Stopped, Target},
 };
 use crate::directory::Snapshot;
 use serde_json::{Value, json};
@@ -212,7 +212,7 @@ impl<T: Target> Push<'_, T> {
             Ok(Some(remote)) => self.adopt(remote, document).await,
             Ok(None) => match self.target.create(self.resource, &document).await {
                 Ok(remote) => self.complete(remote, document, action).await,
-                Err(conflict @ Fault::Conflict(_)) => match self.look_up(&document).await {
+                Err(conflict @ Fault::Conflict(_)) => match self.look_again(&document).await {
                     Ok(Some(remote)) => self.adopt(remote, document).await,
                     Ok(None) => failed(action, conflict),
                     Err(fault) => failed(action, fault),
@@ -256,8 +256,7 @@ impl<T: Target> Push<'_, T> {
             return Ok(Some(remote));
         }
         let attribute = self.resource.name_attribute();
-        let name = document.get(attribute).and_then(Value::as_str).unwrap_or_default();
-        let named = self.target.find(self.resource, Key::Name(name)).await?;
+        let named = self.target.find(self.resource, Key::Name(name_in(self.resource, document))).await?;
         // Not every target that keeps an externalId finds by it: a create whose answer was lost is ours.
         if let [remote] = named.as_slice()
             && carried(remote) == Some(self.object)
@@ -267,16 +266,57 @@ impl<T: Target> Push<'_, T> {
         if self.manner.matching == Match::Never {
             return Ok(None);
         }
-        let Some(remote) = only(named, attribute)? else { return Ok(None) };
+        self.judge(only(named, attribute)?)
+    }
+
+    /// After a conflict: something is in the way, though a look-up may not show it. There are targets
+    /// whose filters know case where their names know none, and some whose filters know few attributes;
+    /// so all are looked through, if they are not too many.
+    async fn look_again(&self, document: &Document) -> Result<Option<Remote>, Fault> {
+        if let Some(remote) = self.look_up(document).await? {
+            return Ok(Some(remote));
+        }
+        let name = name_in(self.resource, document).to_lowercase();
+        let (mut ours, mut named) = (Vec::new(), Vec::new());
+        let mut next = Some(Page::default());
+        for _ in 0..MOST_PAGES {
+            let Some(page) = next.take() else { break };
+            let listed = match self.target.list(self.resource, &page).await {
+                Err(Fault::Refused(_)) => return Ok(None),
+                other => other?,
+            };
+            for remote in listed.objects {
+                if carried(&remote) == Some(self.object) {
+                    ours.push(remote);
+                } else if name_in(self.resource, &remote.document).to_lowercase() == name {
+                    named.push(remote);
+                }
+            }
+            next = listed.next;
+        }
+        match only(ours, "externalId")? {
+            Some(remote) => Ok(Some(remote)),
+            None if self.manner.matching == Match::Never => Ok(None),
+            None => self.judge(only(named, self.resource.name_attribute())?),
+        }
+    }
+
+    /// Whether an object of our name may become ours.
+    fn judge(&self, named: Option<Remote>) -> Result<Option<Remote>, Fault> {
+        let Some(remote) = named else { return Ok(None) };
         if let Some(by) = self.other_owner(&remote) {
             return Err(Fault::Taken { by });
         }
-        // Perhaps an entry that has just gone, and whose object is about to.
-        if let Some(by) = carried(&remote).filter(|_| self.manner.matching == Match::Verified) {
-            return Err(Fault::Taken { by });
+        match carried(&remote) {
+            // Not every target finds by externalId.
+            Some(by) if by == self.object => return Ok(Some(remote)),
+            // Perhaps an entry that has just gone, and whose object is about to.
+            Some(by) if self.manner.matching == Match::Verified => return Err(Fault::Taken { by }),
+            _ => {}
         }
         let carries = remote.document.get("externalId").and_then(Value::as_str).unwrap_or_default();
         if self.manner.matching == Match::Verified && !carries.is_empty() {
+            let attribute = self.resource.name_attribute();
             return Err(Fault::Refused(format!(
                 "the target has an object of this {attribute} with another externalId"
             )));
@@ -330,6 +370,13 @@ impl<T: Target> Push<'_, T> {
 fn carried(remote: &Remote) -> Option<Uuid> {
     remote.document.get("externalId").and_then(Value::as_str)?.parse().ok()
 }
+
+fn name_in(resource: Resource, document: &Document) -> &str {
+    document.get(resource.name_attribute()).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Pages of a target that are looked through for what is in the way of a create.
+const MOST_PAGES: usize = 50;
 
 /// An `active` that is not ours to say stays as it is.
 fn keep_active(before: &Document, after: &mut Document) {

@@ -107,14 +107,15 @@ class ScimServer:
         return named
 
     def groups(self):
-        """The userNames of the members, sorted, by displayName."""
+        """The userNames of the members, sorted, by displayName; an id that nobody has stays an id."""
         names = {user["id"]: user["userName"] for user in self.all("Users")}
         listed = self.all("Groups")
         groups = {}
         for group in listed:
             # Some leave the members out of lists.
             _, group = self.ask("GET", f"Groups/{group['id']}")
-            groups[group["displayName"]] = sorted(names[m["value"]] for m in group.get("members") or [])
+            ids = [member["value"] for member in group.get("members") or []]
+            groups[group["displayName"]] = sorted(names.get(one, one) for one in ids)
         assert len(groups) == len(listed), "a displayName twice"
         return groups
 

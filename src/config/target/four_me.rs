@@ -65,13 +65,12 @@ impl Reading<'_> {
         if file.source.is_empty() || file.source.chars().count() > LONGEST_SOURCE {
             self.faults.push(format!("source: expected 1 to {LONGEST_SOURCE} characters"));
         }
-        let base_url = self.note(address(&file.base_url, self.name))?;
+        let base_url = self.note(address("base_url", &file.base_url, self.name))?;
         let ms = Duration::from_millis;
         Some(Kind::FourMe(four_me::Options {
             connection: Connection {
-                base_url,
                 ca_file: file.ca_file.map(|ca| self.path(&ca)),
-                timeout: ms(file.timeout_ms),
+                ..Connection::new(base_url, ms(file.timeout_ms))
             },
             account: file.account,
             token_file: self.path(&file.token_file),

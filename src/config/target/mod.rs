@@ -347,19 +347,19 @@ fn check_bounds(file: &TargetFile, faults: &mut Vec<String>) {
     }
 }
 
-fn address(text: &str, name: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|e| format!("base_url: {e}"))?;
+fn address(key: &str, text: &str, name: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("{key}: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err("base_url: expected an http or https address".to_owned());
+        return Err(format!("{key}: expected an http or https address"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("base_url: no query and no fragment".to_owned());
+        return Err(format!("{key}: no query and no fragment"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("base_url: no user and no password; the token goes into token_file".to_owned());
+        return Err(format!("{key}: no user and no password; secrets have files of their own"));
     }
     if url.scheme() == "http" && !is_local(&url) {
-        tracing::warn!(export = name, "base_url is plain http: token and personal data can be read on the way");
+        tracing::warn!(export = name, key, "plain http: secrets and personal data can be read on the way");
     }
     Ok(url)
 }
@@ -402,8 +402,8 @@ mod tests {
         assert_eq!(options.matching, Match::Verified);
         assert!(options.scopes.users.is_some() && options.scopes.groups.is_some());
         let Kind::Scim(scim) = options.kind else { panic!("scim was asked for") };
-        assert_eq!(scim.token_file, Path::new("/etc/v/targets/hr.token"));
-        assert_eq!((scim.update, scim.timeout), (scim::Update::Patch, Duration::from_secs(30)));
+        assert_eq!(scim.credentials, scim::Credentials::Token { file: "/etc/v/targets/hr.token".into() });
+        assert_eq!((scim.profile.update, scim.connection.timeout), (scim::Update::Patch, Duration::from_secs(30)));
     }
 
     #[test]
@@ -447,6 +447,27 @@ mod tests {
     }
 
     #[test]
+    fn each_known_server_has_an_example() {
+        use scim::{PatchForm, Profile, ProfileName, Removal, Remove};
+        let examples = [
+            (ProfileName::Qualytics, include_str!("../../../config/targets/examples/qualytics.yml")),
+            (ProfileName::Entra, include_str!("../../../config/targets/examples/entra.yml")),
+            (ProfileName::Aws, include_str!("../../../config/targets/examples/aws.yml")),
+            (ProfileName::Slack, include_str!("../../../config/targets/examples/slack.yml")),
+            (ProfileName::PutOnly, include_str!("../../../config/targets/examples/put-only.yml")),
+        ];
+        for (name, text) in examples {
+            let options = built(text).unwrap_or_else(|fault| panic!("{name:?}: {fault}"));
+            let Kind::Scim(scim) = options.kind else { panic!("scim was asked for") };
+            assert_eq!(scim.profile, Profile::of(name));
+        }
+        let own = "kind: scim\nbase_url: https://h\ntoken_file: t\nprofile: aws\npatch: whole\nremove: deactivate\n";
+        let Kind::Scim(scim) = built(own).unwrap().kind else { panic!("scim was asked for") };
+        let expected = Profile { patch: PatchForm::Whole, remove: Remove::Deactivate, ..Profile::of(ProfileName::Aws) };
+        assert_eq!((scim.profile.members, scim.profile), (Removal::Entra, expected));
+    }
+
+    #[test]
     fn faults_name_their_key() {
         let least = "kind: scim\nbase_url: https://h\ntoken_file: t\n";
         for (more, expected) in [
@@ -457,6 +478,11 @@ mod tests {
             ("retry_min_ms: 10\nretry_max_ms: 5", "retry_max_ms"),
             ("concurrency: 0", "concurrency"),
             ("timeout_ms: 0", "timeout_ms"),
+            ("member_chunk: 0", "member_chunk"),
+            ("profile: okta", "profile: unknown variant"),
+            ("cert_file: a.pem", "cert_file and key_file belong together"),
+            ("proxy: 'http://u:p@h'", "proxy: no user"),
+            ("oauth: {token_url: 'https://h', client_id: c, client_secret_file: s}", "either token_file or oauth"),
             ("rate_per_second: 0", "rate_per_second"),
             ("guard: {removals: many}", "guard.removals"),
             ("quarantine: {failures: 0}", "quarantine.failures"),

@@ -88,13 +88,12 @@ impl Reading<'_> {
         if limits.operations > MOST_OPERATIONS {
             self.faults.push(format!("limits.operations: a transaction takes at most {MOST_OPERATIONS}"));
         }
-        let base_url = self.note(address(&file.base_url, self.name))?;
+        let base_url = self.note(address("base_url", &file.base_url, self.name))?;
         let ms = Duration::from_millis;
         Some(Kind::QmPlus(qmplus::Options {
             connection: Connection {
-                base_url,
                 ca_file: file.ca_file.map(|ca| self.path(&ca)),
-                timeout: ms(file.timeout_ms),
+                ..Connection::new(base_url, ms(file.timeout_ms))
             },
             tenant: file.tenant,
             token_file: self.path(&file.token_file),

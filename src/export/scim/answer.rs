@@ -37,6 +37,11 @@ impl Answer {
         }
     }
 
+    /// Whether this says that the path means nothing there.
+    pub fn is_invalid_path(&self) -> bool {
+        self.scim_type() == Some("invalidPath")
+    }
+
     /// The fault that an answer without success stands for.
     pub fn fault(&self, now: Timestamp) -> Fault {
         match self.status {

@@ -1,87 +1,185 @@
 //! From one document to the next as PATCH operations (RFC 7644 section 3.5.2), or merged into
 //! what the target holds for a PUT. Operations are in small letters and of the plainest forms.
 
-use crate::export::{
-    mapping::ENTERPRISE,
-    target::{Document, canonical},
+use super::{
+    profile::{PatchForm, Removal},
+    shape::is_extension,
 };
+use crate::export::target::{Document, canonical};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+/// In which form a server takes changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    pub patch: PatchForm,
+    pub members: Removal,
+    /// Members in one request: large lists are where targets break.
+    pub chunk: usize,
+}
+
+/// What a request is about: a server may take one kind and refuse the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Attributes,
+    MembersGone,
+    MembersCome,
+}
 
 /// One PATCH request, and the document that the target holds after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
+    pub part: Part,
     pub operations: Vec<Value>,
     pub reached: Document,
 }
 
-/// The requests that turn `before` into `after`, none if they are equal. Members are sent at most
-/// `chunk` at a time: large lists are where targets break.
-pub fn steps(before: &Document, after: &Document, chunk: usize) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut reached = after.clone();
-    set_members(&mut reached, members(before));
-    let operations = attributes(before, after);
-    if !operations.is_empty() {
-        steps.push(Step { operations, reached: reached.clone() });
+/// The requests that turn `before` into `after`, none if they are equal.
+pub fn steps(before: &Document, after: &Document, form: Form) -> Vec<Step> {
+    let mut steps = attributes(before, after, form.patch);
+    let mut reached = but_members(before, after);
+    if let Some(last) = steps.last_mut() {
+        last.reached = reached.clone();
     }
     let (old, new) = (members(before), members(after));
     let mut now = old.clone();
     let gone: Vec<&String> = old.difference(&new).collect();
-    for part in gone.chunks(chunk.max(1)) {
+    for part in gone.chunks(form.chunk.max(1)) {
         now.retain(|id| !part.contains(&id));
         set_members(&mut reached, now.clone());
-        steps.push(Step { operations: part.iter().map(|id| remove_member(id)).collect(), reached: reached.clone() });
+        let operations = remove_members(part, form.members);
+        steps.push(Step { part: Part::MembersGone, operations, reached: reached.clone() });
     }
     let come: Vec<&String> = new.difference(&old).collect();
-    for part in come.chunks(chunk.max(1)) {
+    for part in come.chunks(form.chunk.max(1)) {
         now.extend(part.iter().map(|id| (*id).clone()));
         set_members(&mut reached, now.clone());
-        let value: Vec<Value> = part.iter().map(|id| json!({ "value": id })).collect();
-        let operations = vec![json!({ "op": "add", "path": "members", "value": value })];
-        steps.push(Step { operations, reached: reached.clone() });
+        let operations = vec![json!({ "op": "add", "path": "members", "value": values(part) })];
+        steps.push(Step { part: Part::MembersCome, operations, reached: reached.clone() });
     }
     steps
 }
 
-/// A bare `members` path would remove all of them (RFC 7644 section 3.5.2.2).
-fn remove_member(id: &str) -> Value {
-    json!({ "op": "remove", "path": format!("members[value eq {}]", Value::from(id)) })
+/// All of `after` with the members of `before`.
+pub fn but_members(before: &Document, after: &Document) -> Document {
+    let mut document = after.clone();
+    set_members(&mut document, members(before));
+    document
 }
 
-fn attributes(before: &Document, after: &Document) -> Vec<Value> {
-    let mut operations = Vec::new();
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+/// A bare `members` path without values would remove all of them (RFC 7644 section 3.5.2.2).
+fn remove_members(ids: &[&String], form: Removal) -> Vec<Value> {
+    match form {
+        Removal::Entra => vec![json!({ "op": "remove", "path": "members", "value": values(ids) })],
+        Removal::Rfc | Removal::Put => {
+            let path = |id: &String| format!("members[value eq {}]", Value::from(id.as_str()));
+            ids.iter().map(|id| json!({ "op": "remove", "path": path(id) })).collect()
+        }
+    }
+}
+
+fn values(ids: &[&String]) -> Vec<Value> {
+    ids.iter().map(|id| json!({ "value": id })).collect()
+}
+
+/// A value that comes, changes or, without a new one, goes.
+struct Change<'a> {
+    name: &'a str,
+    sub: Option<&'a str>,
+    value: Option<&'a Value>,
+}
+
+impl Change<'_> {
+    fn path(&self) -> String {
+        match self.sub {
+            None => self.name.to_owned(),
+            Some(sub) if is_extension(self.name) => format!("{}:{sub}", self.name),
+            Some(sub) => format!("{}.{sub}", self.name),
+        }
+    }
+
+    fn operation(&self) -> Value {
+        match self.value {
+            Some(value) => json!({ "op": "replace", "path": self.path(), "value": value }),
+            None => json!({ "op": "remove", "path": self.path() }),
+        }
+    }
+
+    fn apply(&self, document: &mut Document) {
+        let Some(sub) = self.sub else {
+            match self.value {
+                Some(value) => document.insert(self.name.to_owned(), value.clone()),
+                None => document.remove(self.name),
+            };
+            return;
+        };
+        let holder = document.entry(self.name).or_insert_with(|| Value::Object(Document::new()));
+        if let Value::Object(parts) = holder {
+            match self.value {
+                Some(value) => parts.insert(sub.to_owned(), value.clone()),
+                None => parts.remove(sub),
+            };
+        }
+    }
+}
+
+fn attributes(before: &Document, after: &Document, form: PatchForm) -> Vec<Step> {
+    let changes = changes(before, after);
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let mut reached = before.clone();
+    let step = |operations: Vec<Value>, reached: &Document| Step {
+        part: Part::Attributes,
+        operations,
+        reached: reached.clone(),
+    };
+    if form == PatchForm::Single {
+        let one = |change: &Change<'_>| {
+            change.apply(&mut reached);
+            step(vec![change.operation()], &reached)
+        };
+        return changes.iter().map(one).collect();
+    }
+    changes.iter().for_each(|change| change.apply(&mut reached));
+    let (come, go): (Vec<&Change<'_>>, Vec<&Change<'_>>) = changes.iter().partition(|c| c.value.is_some());
+    let operations = match form {
+        PatchForm::Pathless if !come.is_empty() => {
+            let mut values = Document::new();
+            come.iter().for_each(|change| change.apply(&mut values));
+            let come = json!({ "op": "replace", "value": values });
+            go.into_iter().map(Change::operation).chain([come]).collect()
+        }
+        _ => changes.iter().map(Change::operation).collect(),
+    };
+    vec![step(operations, &reached)]
+}
+
+fn changes<'a>(before: &'a Document, after: &'a Document) -> Vec<Change<'a>> {
+    let mut changes = Vec::new();
+    let names: BTreeSet<&'a String> = before.keys().chain(after.keys()).collect();
     for name in names {
         match (before.get(name), after.get(name)) {
             _ if matches!(name.as_str(), "schemas" | "members") => {}
             (old, new) if same(old, new) => {}
-            (Some(Value::Object(old)), Some(Value::Object(new))) => parts(name, old, new, &mut operations),
-            // The extension is no attribute: what is in it has paths, it has none.
-            (None, Some(Value::Object(new))) if name == ENTERPRISE => {
-                parts(name, &Document::new(), new, &mut operations);
-            }
-            (Some(Value::Object(old)), None) if name == ENTERPRISE => {
-                parts(name, old, &Document::new(), &mut operations);
-            }
-            (_, Some(new)) => operations.push(json!({ "op": "replace", "path": name, "value": new })),
-            (_, None) => operations.push(json!({ "op": "remove", "path": name })),
+            (Some(Value::Object(old)), Some(Value::Object(new))) => parts(name, Some(old), Some(new), &mut changes),
+            // An extension is no attribute: what is in it has paths, it has none.
+            (None, Some(Value::Object(new))) if is_extension(name) => parts(name, None, Some(new), &mut changes),
+            (Some(Value::Object(old)), None) if is_extension(name) => parts(name, Some(old), None, &mut changes),
+            (_, new) => changes.push(Change { name, sub: None, value: new }),
         }
     }
-    operations
+    changes
 }
 
 /// The sub-attributes of `name` one by one: a replace of the whole would leave those that it does
 /// not mention (RFC 7644 section 3.5.2.3).
-fn parts(name: &str, old: &Document, new: &Document, operations: &mut Vec<Value>) {
-    let separator = if name == ENTERPRISE { ':' } else { '.' };
-    let subs: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+fn parts<'a>(name: &'a str, old: Option<&'a Document>, new: Option<&'a Document>, changes: &mut Vec<Change<'a>>) {
+    let subs: BTreeSet<&'a String> = old.into_iter().chain(new).flat_map(Document::keys).collect();
     for sub in subs {
-        let path = format!("{name}{separator}{sub}");
-        match (old.get(sub), new.get(sub)) {
-            (old, new) if same(old, new) => {}
-            (_, Some(value)) => operations.push(json!({ "op": "replace", "path": path, "value": value })),
-            (_, None) => operations.push(json!({ "op": "remove", "path": path })),
+        let value = new.and_then(|new| new.get(sub));
+        if !same(old.and_then(|old| old.get(sub)), value) {
+            changes.push(Change { name, sub: Some(sub), value });
         }
     }
 }
@@ -104,12 +202,12 @@ fn sorted(list: &[Value]) -> Vec<String> {
     texts
 }
 
-fn members(document: &Document) -> BTreeSet<String> {
+pub fn members(document: &Document) -> BTreeSet<String> {
     let list = document.get("members").and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|m| m.get("value")?.as_str()).map(str::to_owned).collect()
 }
 
-fn set_members(document: &mut Document, members: BTreeSet<String>) {
+pub fn set_members(document: &mut Document, members: BTreeSet<String>) {
     if members.is_empty() {
         document.remove("members");
     } else {
@@ -135,7 +233,7 @@ pub fn merge(remote: &Document, before: &Document, after: &Document) -> Document
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for name in names.into_iter().filter(|name| *name != "schemas") {
         match (out.get_mut(name), after.get(name)) {
-            (Some(Value::Object(held)), new) if matches!(name.as_str(), "name" | ENTERPRISE) => {
+            (Some(Value::Object(held)), new) if name == "name" || is_extension(name) => {
                 let empty = Document::new();
                 let new = new.and_then(Value::as_object).unwrap_or(&empty);
                 let old = before.get(name).and_then(Value::as_object).unwrap_or(&empty);
@@ -164,14 +262,21 @@ pub fn merge(remote: &Document, before: &Document, after: &Document) -> Document
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::mapping::ENTERPRISE;
+
+    const RFC: Form = Form { patch: PatchForm::Whole, members: Removal::Rfc, chunk: 2 };
 
     fn doc(value: Value) -> Document {
         serde_json::from_value(value).unwrap()
     }
 
     fn check(before: Value, after: Value, expected: Value) {
+        check_as(RFC, before, after, expected);
+    }
+
+    fn check_as(form: Form, before: Value, after: Value, expected: Value) {
         let (before, after) = (doc(before), doc(after));
-        let steps = steps(&before, &after, 2);
+        let steps = steps(&before, &after, form);
         let operations: Vec<&Vec<Value>> = steps.iter().map(|s| &s.operations).collect();
         assert_eq!(json!(operations), expected);
         if let Some(last) = steps.last() {
@@ -235,6 +340,35 @@ mod tests {
             json!({"members": m(&["a\"b"])}),
             json!({}),
             json!([[{"op": "remove", "path": "members[value eq \"a\\\"b\"]"}]]),
+        );
+    }
+
+    #[test]
+    fn each_form_has_its_operations() {
+        let m = |ids: &[&str]| ids.iter().map(|i| json!({"value": i})).collect::<Vec<_>>();
+        let before = json!({"title": "t", "userName": "a", "name": {"familyName": "A"}, "members": m(&["1", "2"])});
+        let after = json!({"userName": "b", "name": {"familyName": "B"}, ENTERPRISE: {"division": "d"}});
+        check_as(
+            Form { patch: PatchForm::Single, members: Removal::Entra, chunk: 9 },
+            before.clone(),
+            after.clone(),
+            json!([
+                [{"op": "replace", "path": "name.familyName", "value": "B"}],
+                [{"op": "remove", "path": "title"}],
+                [{"op": "replace", "path": format!("{ENTERPRISE}:division"), "value": "d"}],
+                [{"op": "replace", "path": "userName", "value": "b"}],
+                [{"op": "remove", "path": "members", "value": m(&["1", "2"])}],
+            ]),
+        );
+        let value = json!({"userName": "b", "name": {"familyName": "B"}, ENTERPRISE: {"division": "d"}});
+        check_as(
+            Form { patch: PatchForm::Pathless, ..RFC },
+            before,
+            after,
+            json!([
+                [{"op": "remove", "path": "title"}, {"op": "replace", "value": value}],
+                [{"op": "remove", "path": "members[value eq \"1\"]"}, {"op": "remove", "path": "members[value eq \"2\"]"}],
+            ]),
         );
     }
 

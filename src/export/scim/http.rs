@@ -1,43 +1,46 @@
-//! Requests to one SCIM server: token and media types (RFC 7644 sections 3.1 and 8.1). The token goes
-//! to the configured host only.
+//! Requests to one SCIM server: credentials and media types (RFC 7644 sections 3.1 and 8.1). The token
+//! goes to the configured host only.
 
-use super::{Options, answer::Answer};
+use super::{Options, answer::Answer, credentials::Bearer};
 use crate::export::{
-    Tools,
-    http::{self, Connection, read_secret, secret_header},
+    Tools, http,
     ledger::Line,
     target::{Document, Fault},
 };
 use reqwest::{
     Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, RETRY_AFTER},
 };
-use secrecy::SecretString;
-use std::{path::PathBuf, sync::RwLock};
+use std::sync::Arc;
 
 pub struct Http {
     http: http::Http,
-    token_file: PathBuf,
-    token: RwLock<Option<SecretString>>,
+    bearer: Bearer,
+    accept_on_delete: bool,
+}
+
+/// One request, but for who sends it.
+struct Asked<'a> {
+    method: Method,
+    path: &'a [&'a str],
+    query: &'a [(&'a str, &'a str)],
+    body: Option<&'a Document>,
+    if_match: Option<&'a str>,
 }
 
 impl Http {
     pub fn new(options: &Options, tools: &Tools) -> Result<Self, Fault> {
-        let connection = Connection {
-            base_url: options.base_url.clone(),
-            ca_file: options.ca_file.clone(),
-            timeout: options.timeout,
-        };
-        let http = http::Http::new(&connection, tools)?;
-        Ok(Http { http, token_file: options.token_file.clone(), token: RwLock::new(None) })
+        Ok(Http {
+            http: http::Http::new(&options.connection, tools)?,
+            bearer: Bearer::new(&options.credentials, Arc::clone(&tools.clock)),
+            accept_on_delete: options.profile.accept_on_delete,
+        })
     }
 
-    pub async fn read_token(&self) -> Result<(), Fault> {
-        let read = read_secret(&self.token_file, "token_file").await?;
-        if let Ok(mut token) = self.token.write() {
-            *token = Some(read);
-        }
-        Ok(())
+    /// Reads the credentials again.
+    pub async fn renew(&self) -> Result<(), Fault> {
+        self.bearer.forget().await;
+        self.bearer.header(&self.http).await.map(drop)
     }
 
     /// One request; an answer of any status is an answer.
@@ -48,15 +51,54 @@ impl Http {
         query: &[(&str, &str)],
         body: Option<&Document>,
     ) -> Result<Answer, Fault> {
-        let mut request = self.http.request(method, path, query)?;
-        request = request.header(AUTHORIZATION, self.bearer()?).header(ACCEPT, MEDIA_TYPE_OR_JSON);
-        if let Some(document) = body {
+        self.ask(&Asked { method, path, query, body, if_match: None }).await
+    }
+
+    /// A request that is to be carried out only if the object is still the one with this tag.
+    pub async fn send_if(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Document>,
+        tag: Option<&str>,
+    ) -> Result<Answer, Fault> {
+        self.ask(&Asked { method, path, query: &[], body, if_match: tag }).await
+    }
+
+    /// A read without credentials.
+    pub async fn send_bare(&self, path: &[&str]) -> Result<Answer, Fault> {
+        self.exchange(&Asked { method: Method::GET, path, query: &[], body: None, if_match: None }, None).await
+    }
+
+    /// Asks once more if the token was refused and there is another one by now.
+    async fn ask(&self, asked: &Asked<'_>) -> Result<Answer, Fault> {
+        let bearer = self.bearer.header(&self.http).await?;
+        let answer = self.exchange(asked, Some(&bearer)).await?;
+        if answer.status == UNAUTHORIZED && self.bearer.renewed(&bearer, &self.http).await? {
+            let bearer = self.bearer.header(&self.http).await?;
+            return self.exchange(asked, Some(&bearer)).await;
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, asked: &Asked<'_>, bearer: Option<&HeaderValue>) -> Result<Answer, Fault> {
+        let mut request = self.http.request(asked.method.clone(), asked.path, asked.query)?;
+        if let Some(bearer) = bearer {
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        if self.accept_on_delete || asked.method != Method::DELETE {
+            request = request.header(ACCEPT, MEDIA_TYPE_OR_JSON);
+        }
+        if let Some(tag) = asked.if_match {
+            request = request.header(IF_MATCH, tag);
+        }
+        if let Some(document) = asked.body {
             let bytes = serde_json::to_vec(document).map_err(|e| Fault::Refused(e.to_string()))?;
             request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(bytes);
         }
         let line = Line {
-            remote_id: path.get(1).map(|id| (*id).to_owned()),
-            attributes: body.map(names).unwrap_or_default(),
+            remote_id: asked.path.get(1).map(|id| (*id).to_owned()),
+            attributes: asked.body.map(names).unwrap_or_default(),
             ..Line::default()
         };
         let reply = self.http.send(request, line).await?;
@@ -67,12 +109,6 @@ impl Http {
             body: serde_json::from_slice(&reply.body).ok(),
         })
     }
-
-    fn bearer(&self) -> Result<HeaderValue, Fault> {
-        let token = self.token.read().map_err(|_| Fault::Closed("internal: the token is lost".to_owned()))?;
-        let token = token.as_ref().ok_or_else(|| Fault::Closed("token_file was not read".to_owned()))?;
-        secret_header("Bearer ", token, "token_file")
-    }
 }
 
 /// The attributes that a body speaks of: its keys, or the paths of a PATCH.
@@ -82,7 +118,9 @@ fn names(body: &Document) -> Vec<String> {
         Some(operations) => {
             let paths = operations.iter().filter_map(|op| op.get("path")?.as_str());
             // What stands in brackets is a value.
-            paths.map(|path| path.split('[').next().unwrap_or_default().to_owned()).collect()
+            let paths = paths.map(|path| path.split('[').next().unwrap_or_default().to_owned());
+            let whole = operations.iter().filter(|op| op.get("path").is_none());
+            paths.chain(whole.filter_map(|op| op.get("value")?.as_object()).flat_map(Document::keys).cloned()).collect()
         }
         None => body.keys().filter(|key| *key != "schemas").cloned().collect(),
     };
@@ -93,3 +131,4 @@ fn names(body: &Document) -> Vec<String> {
 
 const MEDIA_TYPE: &str = "application/scim+json";
 const MEDIA_TYPE_OR_JSON: &str = "application/scim+json, application/json";
+const UNAUTHORIZED: u16 = 401;

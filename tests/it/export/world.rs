@@ -16,7 +16,8 @@ use vestibule::{
     dn::{Dn, Rdn},
     entry::ModKind,
     export::{
-        self, Backoff, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes, TargetOptions, scim,
+        self, Backoff, Connection, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes,
+        TargetOptions, scim,
     },
     filter::{self, Filter},
     lifecycle::{Career, Release},
@@ -239,12 +240,9 @@ pub fn target(name: &str, kind: Kind) -> TargetOptions {
 
 pub fn scim_target(base_url: &str, token_file: PathBuf) -> TargetOptions {
     let options = scim::Options {
-        base_url: Url::parse(base_url).unwrap(),
-        token_file,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
-        update: scim::Update::Patch,
-        chunk: 2,
+        connection: Connection::new(Url::parse(base_url).unwrap(), Duration::from_secs(5)),
+        credentials: scim::Credentials::Token { file: token_file },
+        profile: scim::Profile { chunk: 2, ..scim::Profile::of(scim::ProfileName::Rfc) },
     };
-    target("t", Kind::Scim(options))
+    target("t", Kind::Scim(Box::new(options)))
 }
