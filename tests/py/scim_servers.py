@@ -1,5 +1,7 @@
 """SCIM servers that we did not write, each on a free port with an empty store of its own."""
 
+import base64
+import http.server
 import json
 import os
 import pathlib
@@ -7,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -122,3 +125,61 @@ class ScimServer:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class Answering:
+    """An HTTP server in this process that asks `answer(method, path, headers, body)` for status and body."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                status, document = answer(self.command, self.path, self.headers, body)
+                text = b"" if document is None else json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/scim+json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class TokenServer(Answering):
+    """An authorisation server that gives one token after the other, the last one again and again."""
+
+    def __init__(self, *tokens):
+        self.tokens = list(tokens)
+        self.asked = []
+        super().__init__(self._answer)
+
+    def _answer(self, method, path, headers, body):
+        scheme, _, pair = headers["Authorization"].partition(" ")
+        self.asked.append((method, scheme, base64.b64decode(pair).decode(), body.decode()))
+        token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+        return 200, {"access_token": token, "token_type": "bearer", "expires_in": 3600}
+
+
+class Liar(Answering):
+    """Before a SCIM server: says yes to every change of a user, and changes nothing."""
+
+    def __init__(self, target):
+        self.target = target
+        super().__init__(self._answer)
+
+    def _answer(self, method, path, headers, body):
+        path = path.removeprefix("/")
+        if method in ("PATCH", "PUT") and path.startswith("Users/"):
+            method, body = "GET", b""
+        return self.target.ask(method, path, json.loads(body) if body else None)

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from scim_servers import ENTERPRISE, PATHS, ScimServer
+from scim_servers import ENTERPRISE, PATHS, Liar, ScimServer, TokenServer
 from scim_servers import TOKEN as TARGET_TOKEN
 from support import PEOPLE, SUFFIX, TOKEN, Server, person, wait_for
 
@@ -24,6 +24,7 @@ class Export:
         self.target = target
         self.keys = keys
         (server.folder / "targets" / "t.token").write_text(TARGET_TOKEN)
+        (server.folder / "targets" / "t.secret").write_text("se/cret\n")
         self.write()
         server.start()
         server.add(BASES).ok()
@@ -33,7 +34,8 @@ class Export:
             "kind": "scim", "base_url": self.target.url, "token_file": "t.token", "user_name": "mail",
             "retry_min_ms": 20, "retry_max_ms": 200,
         }
-        (self.server.folder / "targets" / "t.yml").write_text(json.dumps(keys | self.keys))
+        keys = {key: value for key, value in (keys | self.keys).items() if value is not None}
+        (self.server.folder / "targets" / "t.yml").write_text(json.dumps(keys))
 
     def status(self):
         request = urllib.request.Request(
@@ -98,9 +100,12 @@ def export(new_server, tmp_path):
     """Makes a target and a gateway that exports to it, for one test."""
     made = []
 
-    def make(name, **keys):
+    def make(name, before=None, **keys):
         target = ScimServer(name, tmp_path / name)
         made.append(target)
+        if before:
+            made.append(before(target))
+            keys["base_url"] = made[-1].url
         return Export(new_server(name=f"gateway-{name}", flags=["--no-demo"]), target, **keys)
 
     yield make
@@ -348,3 +353,48 @@ def test_a_token_that_changes_is_read_again(export):
     token.write_text(TARGET_TOKEN)
     gate.settled()
     assert sorted(gate.target.users()) == mail("ada", "ben")
+
+
+def test_a_token_from_an_authorisation_server(export):
+    """Asked for once, and once more when the first token is refused."""
+    tokens = TokenServer("stale", TARGET_TOKEN)
+    oauth = {"token_url": f"{tokens.url}/token", "client_id": "gate way", "client_secret_file": "t.secret", "scope": "scim"}
+    gate = export("scim2-server", token_file=None, oauth=oauth)
+    for uid in ("ada", "ben", "cleo"):
+        gate.add(uid)
+    gate.settled()
+    assert sorted(gate.target.users()) == mail("ada", "ben", "cleo")
+    # RFC 6749 section 2.3.1: id and secret are encoded as in a form.
+    asked = ("POST", "Basic", "gate+way:se%2Fcret", "grant_type=client_credentials&scope=scim")
+    assert tokens.asked == [asked, asked]
+    assert "se/cret" not in gate.server.log()
+    tokens.stop()
+
+
+def test_an_account_that_was_to_be_closed_and_was_not_is_an_error(export):
+    gate = export("scim2-server", before=Liar)
+    gate.add("ada")
+    gate.settled()
+    gate.set("ada", "vestibuleLifecycle", "I")
+    assert "left the account active" in gate.settled(failed=1)["last_error"]
+
+
+def test_a_server_without_patch(export):
+    gate = export("scim2-server", profile="put-only")
+    for uid in ("ada", "ben", "cleo"):
+        gate.add(uid, title="Titre")
+    gate.group("equipe", "ada", "ben")
+    gate.settled()
+    # Something of the target's own stays (RFC 7644 section 3.5.1).
+    ada = gate.target.users()["ada@valmont.example"]
+    own = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+           "Operations": [{"op": "add", "path": "locale", "value": "fr-FR"}]}
+    assert gate.target.ask("PATCH", f"Users/{ada['id']}", own)[0] in (200, 204)
+    gate.set("ada", "title")
+    gate.members("equipe", "add", "cleo")
+    gate.members("equipe", "delete", "ben")
+    gate.settled()
+    ada = gate.target.users()["ada@valmont.example"]
+    assert (ada.get("title"), ada["locale"]) == (None, "fr-FR")
+    assert gate.target.groups() == {"equipe": mail("ada", "cleo")}
+    assert gate.requests(method="PATCH", collection="") == []
