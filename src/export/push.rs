@@ -376,7 +376,7 @@ fn name_in(resource: Resource, document: &Document) -> &str {
 }
 
 /// Pages of a target that are looked through for what is in the way of a create.
-const MOST_PAGES: usize = 50;
+const MOST_PAGES: usize = 20;
 
 /// An `active` that is not ours to say stays as it is.
 fn keep_active(before: &Document, after: &mut Document) {

@@ -34,7 +34,7 @@ use vestibule::{
     dn::Dn,
     entry::ModKind,
     export::{
-        self, Backoff, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes, TargetOptions, scim,
+        self, Backoff, Connection, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes, TargetOptions, scim,
     },
     filter::{self, Filter},
     lifecycle::Career,
@@ -194,17 +194,14 @@ impl World {
             filter: Filter::bind(&filter::parse(text).unwrap(), &schema),
         };
         let options = scim::Options {
-            base_url: base_url.parse().unwrap(),
-            token_file: self.folder.path().join("token"),
-            ca_file: None,
-            timeout: Duration::from_secs(30),
-            update: scim::Update::Patch,
-            chunk: 100,
+            connection: Connection::new(base_url.parse().unwrap(), Duration::from_secs(30)),
+            credentials: scim::Credentials::Token { file: self.folder.path().join("token") },
+            profile: scim::Profile::of(scim::ProfileName::Rfc),
         };
         TargetOptions {
             name: name.into(),
             enabled: true,
-            kind: Kind::Scim(options),
+            kind: Kind::Scim(Box::new(options)),
             scopes: Scopes {
                 users: Some(scope("ou=people", "(objectClass=inetOrgPerson)")),
                 groups: None,

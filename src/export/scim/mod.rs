@@ -179,7 +179,9 @@ impl Target for Scim {
         };
         let mut held = if resource == Resource::Group { self.members_of(&remote, &first).await? } else { first };
         // What is told of members and of `active` is told to the caller as what is still to be done.
-        dropped.extend(shape::dropped(&Document::new(), &sent, &remote.document, false));
+        if shape::is_whole(resource, &remote.document) {
+            dropped.extend(shape::dropped(&Document::new(), &sent, &remote.document, false));
+        }
         if update::is_active(&sent) == Some(false) && update::is_active(&remote.document) == Some(true) {
             held.insert("active".to_owned(), Value::Bool(true));
             dropped.retain(|name| name != "active");

@@ -47,6 +47,11 @@ fn is_primary(value: &Value) -> bool {
     value.get("primary").and_then(Value::as_bool) == Some(true)
 }
 
+/// Whether an answer shows the object, and not just its id.
+pub fn is_whole(resource: Resource, shown: &Document) -> bool {
+    shown.contains_key(resource.name_attribute())
+}
+
 /// The attributes of `sent` that are not, or not so, in what the server shows; then those that it shows
 /// though `before` had them and `sent` has not.
 pub fn dropped(before: &Document, sent: &Document, shown: &Document, members_readable: bool) -> Vec<String> {

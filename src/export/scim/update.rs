@@ -107,7 +107,7 @@ impl Scim {
         if let Err(fault) = arrived {
             return Err(Stopped { fault, reached });
         }
-        if let Some(shown) = shown {
+        if let Some(shown) = shown.filter(|shown| shape::is_whole(resource, shown)) {
             dropped.extend(shape::dropped(&held, &goal, &shown, self.profile.members_readable));
         }
         Ok(Kept { etag, dropped })

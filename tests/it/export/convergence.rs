@@ -84,8 +84,8 @@ fn targeted(fake: &Fake, proxy: &FaultProxy) -> TargetOptions {
     let base_url = format!("http://{}/scim/v2", proxy.address);
     let mut target = scim_target(&base_url, fake.token_file());
     let Kind::Scim(scim) = &mut target.kind else { panic!("a SCIM target") };
-    scim.timeout = Duration::from_millis(400);
-    scim.chunk = 10;
+    scim.connection.timeout = Duration::from_millis(400);
+    scim.profile.chunk = 10;
     target.backoff = Backoff { min: Duration::from_millis(10), max: Duration::from_millis(40) };
     target.concurrency = 8;
     // Faults come thick here, and none of them may stand in the way of the end.

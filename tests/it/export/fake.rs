@@ -244,11 +244,15 @@ impl Held {
 
     fn list(&self, collection: &str, query: &str) -> Response<Body> {
         let pairs = url::form_urlencoded::parse(query.as_bytes());
-        let filter = pairs.into_iter().find(|(k, _)| k == "filter").map(|(_, v)| v.into_owned()).unwrap();
-        let (attribute, value) = filter.split_once(" eq ").unwrap();
-        let wanted: String = serde_json::from_str(value).unwrap();
-        let paths = self.objects.named(collection, attribute, &wanted);
-        let hits: Vec<&Object> = paths.into_iter().filter_map(|path| self.objects.get(path)).collect();
+        let filter = pairs.into_iter().find(|(k, _)| k == "filter").map(|(_, v)| v.into_owned());
+        let hits: Vec<&Object> = match filter.as_deref().map(|filter| filter.split_once(" eq ").unwrap()) {
+            Some((attribute, value)) => {
+                let wanted: String = serde_json::from_str(value).unwrap();
+                let paths = self.objects.named(collection, attribute, &wanted);
+                paths.into_iter().filter_map(|path| self.objects.get(path)).collect()
+            }
+            None => self.objects.all(collection).map(|(_, object)| object).collect(),
+        };
         json_answer(200, &json!({ "totalResults": hits.len(), "Resources": hits }))
     }
 
