@@ -34,7 +34,8 @@ use vestibule::{
     dn::Dn,
     entry::ModKind,
     export::{
-        self, Backoff, Connection, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes, TargetOptions, scim,
+        self, Backoff, Connection, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes,
+        TargetOptions, scim,
     },
     filter::{self, Filter},
     lifecycle::Career,
