@@ -284,6 +284,11 @@ impl Snapshot {
         DnKey::new(rdns)
     }
 
+    /// Groups whose members a search finds.
+    pub fn dynamic_groups(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.dynamic.keys().filter_map(|id| self.node(*id))
+    }
+
     /// True if `node` is `base` or below it.
     pub fn is_within(&self, node: &Node, base: EntryId) -> bool {
         let mut at = node.id;

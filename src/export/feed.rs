@@ -1,7 +1,7 @@
 //! From the journal to items of the queue: every change names an object to look at, and those
 //! whose documents speak of it.
 
-use super::{carrier::Carrier, queue::Cause, target::Resource, worker::Worker};
+use super::{carrier::Carrier, leavers, queue::Cause, target::Resource, worker::Worker};
 use crate::{
     clock::Timestamp,
     directory::{Change, ChangeKind, Error, Snapshot},
@@ -43,13 +43,21 @@ impl<C: Carrier> Worker<C> {
         let found: Vec<(Uuid, Resource, Timestamp)> = self.links.collect(|object, row| {
             let retries = row.last_error.is_some() && !row.is_refused();
             let approved = row.staged.is_some_and(|staged| staged.approved);
-            let asks = snapshot.by_uuid(object).is_none() || row.dangling || retries || approved || row.unsure;
+            let gone = snapshot.by_uuid(object).is_none();
+            let asks = (gone && row.leaving.is_none()) || row.dangling || retries || approved || row.unsure;
             asks.then(|| (object, row.resource, row.next_attempt.unwrap_or(now)))
         });
         // The last process may have done it and not written it down.
         let cause = Cause { doubt: true, ..Cause::default() };
         for (object, resource, due) in found {
             self.queue.add(object, resource, due, cause);
+        }
+        // What time alone changes comes to no change.
+        for object in self.links.collect(|object, row| row.leaving.map(|_| object)) {
+            self.ask(snapshot, object, Cause::default());
+        }
+        for node in snapshot.walk().filter(|node| leavers::is_timed(snapshot, node)) {
+            self.ask(snapshot, node.entry.uuid, Cause::default());
         }
     }
 
@@ -87,9 +95,13 @@ impl<C: Carrier> Worker<C> {
                 Ok(changes) if changes.is_empty() => return,
                 Ok(changes) => {
                     let snapshot = self.directory.read();
+                    let mut touched = false;
                     for (number, change) in changes {
-                        self.note(&snapshot, number, &change);
+                        touched |= self.note(&snapshot, number, &change);
                         self.read = number;
+                    }
+                    if touched {
+                        self.ask_dynamic_groups(&snapshot, self.read);
                     }
                 }
                 Err(Error::Store(store::Error::Trimmed { .. })) => return self.full_pass(false).await,
@@ -98,15 +110,17 @@ impl<C: Carrier> Worker<C> {
         }
     }
 
-    fn note(&mut self, snapshot: &Snapshot, number: u64, change: &Change) {
+    /// False if the change asks for nothing.
+    fn note(&mut self, snapshot: &Snapshot, number: u64, change: &Change) -> bool {
         // Our own reports move states too; only a release by someone asks for work.
         if matches!(change.kind, ChangeKind::State { to, .. } if to != State::ToSync.number()) {
-            return;
+            return false;
         }
         let cause = Cause { number: Some(number), force: true, doubt: number <= self.first_head };
         let resource = self.ask(snapshot, change.uuid, cause);
         let moved = matches!(change.kind, ChangeKind::Rename { .. });
-        if moved || change.kind == ChangeKind::Delete || resource == Resource::Group {
+        let shows = self.settings.mapping.reads_others();
+        if moved || change.kind == ChangeKind::Delete || resource == Resource::Group || shows {
             // What was refused for want of something else may be taken now.
             self.ask_referrers(snapshot, change.uuid, cause);
         }
@@ -122,6 +136,19 @@ impl<C: Carrier> Worker<C> {
         }
         if moved {
             self.ask_below(snapshot, change.uuid, cause);
+        }
+        true
+    }
+
+    /// Whom a search finds may be others after any change.
+    fn ask_dynamic_groups(&mut self, snapshot: &Snapshot, number: u64) {
+        let cause = Cause { number: Some(number), ..Cause::default() };
+        for node in snapshot.dynamic_groups() {
+            let uuid = node.entry.uuid;
+            if self.links.contains(uuid) || self.settings.scopes.resource(snapshot, node).is_some() {
+                self.ask(snapshot, uuid, cause);
+            }
+            self.ask_referrers(snapshot, uuid, Cause::default());
         }
     }
 

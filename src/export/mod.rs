@@ -24,6 +24,7 @@ mod guard;
 mod health;
 pub mod http;
 pub mod ldap;
+mod leavers;
 pub mod ledger;
 mod links;
 pub mod mapping;
@@ -45,6 +46,7 @@ mod status;
 pub mod target;
 mod throttle;
 mod verdicts;
+mod wakes;
 mod window;
 mod worker;
 
@@ -52,6 +54,7 @@ pub use backoff::Backoff;
 pub use guard::GuardLimits;
 pub use health::Quarantine;
 pub use http::{ClientCertificate, Connection};
+pub use leavers::{Action, Anticipated, Leavers};
 pub use mapping::Mapping;
 pub use memory::Memory;
 pub use push::Match;
@@ -102,6 +105,7 @@ pub struct TargetOptions {
     pub concurrency: usize,
     /// Requests in one second, at most.
     pub rate_per_second: Option<f64>,
+    pub leavers: Leavers,
     pub guard: GuardLimits,
     pub quarantine: Quarantine,
 }
@@ -478,6 +482,7 @@ impl TargetOptions {
             mapping: Arc::clone(&self.mapping),
             backoff: self.backoff,
             concurrency: self.concurrency,
+            leavers: self.leavers,
             guard: self.guard,
             quarantine: self.quarantine,
             fingerprint: self.fingerprint(),
@@ -487,8 +492,8 @@ impl TargetOptions {
     /// A checksum of all that decides what is sent of an entry that does not change.
     fn fingerprint(&self) -> u32 {
         let address = self.kind.address();
-        let (scopes, mapping, form) = (&self.scopes, &self.mapping, self.kind.form());
-        crc32fast::hash(format!("{MAPPING} {address} {scopes:?} {mapping:?} {form:?}").as_bytes())
+        let (scopes, mapping, leavers, form) = (&self.scopes, &self.mapping, &self.leavers, self.kind.form());
+        crc32fast::hash(format!("{MAPPING} {address} {scopes:?} {mapping:?} {leavers:?} {form:?}").as_bytes())
     }
 }
 

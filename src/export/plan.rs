@@ -3,6 +3,7 @@
 
 use super::{
     ldap::{Form, Known},
+    leavers::{self, Action, Anticipated, Grace, Leavers},
     links::Links,
     mapping::{Asked, Found, Lacking, Mapping},
     queue::Cause,
@@ -23,6 +24,7 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     pub scopes: &'a Scopes,
     pub mapping: &'a Mapping,
+    pub leavers: &'a Leavers,
     /// Takes the place of the mapping where entries stay entries.
     pub form: Option<&'a Form>,
     pub links: &'a Links,
@@ -86,6 +88,10 @@ pub struct Planned {
     pub absent: Vec<DnKey>,
     /// Takes something away from the target: a delete of what is linked, or `active` from true to false.
     pub removal: bool,
+    /// Since when it should not be there.
+    pub leaving: Option<Timestamp>,
+    /// When to look again though nothing changes.
+    pub wake: Option<Timestamp>,
     pub work: Work,
 }
 
@@ -99,6 +105,8 @@ impl Planned {
             refs: Vec::new(),
             absent: Vec::new(),
             removal: false,
+            leaving: None,
+            wake: None,
             work,
         }
     }
@@ -108,13 +116,17 @@ pub fn plan(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
     let mut planned = decide(context, object, cause);
     planned.removal = match &planned.work {
         Work::Delete { .. } => true,
-        Work::Update { after, .. } => {
-            let was_active = context.links.get(object).is_some_and(|row| row.active == Some(true));
-            was_active && after.get("active") == Some(&serde_json::Value::Bool(false))
-        }
+        Work::Update { after, .. } => closes(context, object, planned.resource, after),
         _ => false,
     };
     planned
+}
+
+/// Whether an update takes a usable account away.
+fn closes(context: &Context<'_>, object: Uuid, resource: Resource, after: &Document) -> bool {
+    let is_closed = |document: &Document| context.mapping.is_closed(resource, document);
+    let was_closed = || context.links.get(object).and_then(|row| row.sent).map(|sent| is_closed(&read_document(&sent)));
+    context.form.is_none() && is_closed(after) && was_closed() == Some(false)
 }
 
 fn decide(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
@@ -127,13 +139,9 @@ fn decide(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
         (Some((node, resource)), Some(row)) if row.resource == resource => {
             present(context, object, node, resource, cause)
         }
-        (_, Some(row)) => {
-            let work = match &row.remote_id {
-                Some(id) => Work::Delete { id: id.clone() },
-                None => Work::Sweep(vec![row.resource]),
-            };
-            Planned::new(row.resource, node, work)
-        }
+        // What is wanted as another kind goes as this one first.
+        (Some((node, _)), Some(row)) => remove(Some(node), row),
+        (None, Some(row)) => leave(context, node, row, cause),
         (None, None) if node.is_none() && cause.doubt => {
             Planned::new(Resource::User, None, Work::Sweep(context.scopes.resources().collect()))
         }
@@ -141,22 +149,103 @@ fn decide(context: &Context<'_>, object: Uuid, cause: Cause) -> Planned {
     }
 }
 
+fn remove(node: Option<&Node>, row: &LinkRow) -> Planned {
+    let work = match &row.remote_id {
+        Some(id) => Work::Delete { id: id.clone() },
+        None => Work::Sweep(vec![row.resource]),
+    };
+    Planned { leaving: row.leaving, ..Planned::new(row.resource, node, work) }
+}
+
+/// Out of scope, or gone: as the target's `leavers` say.
+fn leave(context: &Context<'_>, node: Option<&Node>, row: &LinkRow, cause: Cause) -> Planned {
+    let Some(id) = &row.remote_id else { return remove(node, row) };
+    let sent = row.sent.as_deref().map(read_document).unwrap_or_default();
+    // An entry is there or it is not.
+    let closed = context.mapping.closed(row.resource, &sent).filter(|_| context.form.is_none());
+    let (after, since) = match (context.leavers.action, closed) {
+        (Action::Delete, _) | (_, None) => return remove(node, row),
+        (Action::Keep, Some(_)) => return Planned::new(row.resource, node, Work::Unchanged),
+        (Action::Deactivate, Some(after)) => (after, row.leaving.unwrap_or(context.now)),
+    };
+    let Grace::Until(wake) = context.leavers.grace(since, context.now) else { return remove(node, row) };
+    let checksum = crc32fast::hash(canonical(&after).as_bytes());
+    let unsure = row.unsure || cause.doubt;
+    let work = if after == sent && !unsure {
+        Work::Unchanged
+    } else if row.refused == Some(checksum) && !cause.force {
+        Work::StillRefused
+    } else {
+        Work::Update { id: id.clone(), before: (!unsure).then_some(sent), after }
+    };
+    Planned { leaving: Some(since), wake, checksum, ..Planned::new(row.resource, node, work) }
+}
+
 /// What waits for a human is not sent; but an account that is closed meanwhile is closed at a target
 /// that has it, and all else there stays as it was sent last.
 fn waiting(context: &Context<'_>, node: &Node, resource: Resource, row: Option<&LinkRow>) -> Planned {
     let mut planned = Planned::new(resource, Some(node), Work::Leave);
     let closed = node.entry.operational.axes.as_ref().is_some_and(|axes| context.snapshot.career.is_closed(axes));
-    let held = row.filter(|row| closed && resource == Resource::User && row.active != Some(false));
-    if let Some(row) = held
+    if let Some(row) = row.filter(|_| closed && resource == Resource::User && context.form.is_none())
         && let (Some(id), Some(sent)) = (&row.remote_id, row.sent.as_deref())
+        && let before = read_document(sent)
+        && let Some(after) = context.mapping.closed(resource, &before).filter(|after| *after != before)
     {
-        let before = read_document(sent);
-        let mut after = before.clone();
-        after.insert("active".into(), serde_json::Value::Bool(false));
         planned.checksum = crc32fast::hash(canonical(&after).as_bytes());
         planned.work = Work::Update { id: id.clone(), before: Some(before), after };
     }
     planned
+}
+
+/// What is known of an entry in scope before its document is made.
+struct Standing {
+    /// Whether the account is to be usable; `None`: as it was.
+    active: Option<bool>,
+    leaving: Option<Timestamp>,
+    wake: Option<Timestamp>,
+}
+
+/// `Err` is a plan that needs no document.
+fn standing(
+    context: &Context<'_>,
+    node: &Node,
+    resource: Resource,
+    row: Option<&LinkRow>,
+) -> Result<Standing, Box<Planned>> {
+    let Context { snapshot, leavers, now, .. } = context;
+    let mut standing = Standing { active: Some(true), leaving: None, wake: None };
+    let ended =
+        || Box::new(row.map_or_else(|| Planned::new(resource, Some(node), Work::Skip), |row| remove(Some(node), row)));
+    if resource == Resource::Group {
+        match leavers.grace_of_group(snapshot, node, *now) {
+            Some(Grace::Over) => return Err(ended()),
+            Some(Grace::Until(at)) => standing.wake = at,
+            None => {}
+        }
+    }
+    let Some(axes) = node.entry.operational.axes.as_ref() else { return Ok(standing) };
+    let ahead = leavers.anticipated == Anticipated::Inactive && snapshot.career.is_anticipated(axes);
+    match snapshot.career.export(axes) {
+        Export::Wait if ahead => standing.active = Some(false),
+        Export::Wait => return Err(Box::new(waiting(context, node, resource, row))),
+        Export::Active => {
+            let ends = leavers::reprieve_ends(snapshot, node);
+            standing.active = Some(ends.is_none_or(|end| end > *now));
+            standing.wake = ends.filter(|end| *end > *now);
+        }
+        Export::Inactive => standing.active = Some(false),
+        Export::KeepActive => standing.active = row.and_then(|row| row.active),
+    }
+    if snapshot.career.is_to_destroy(axes) && leavers.delete_after_secs.is_some() {
+        // Nobody makes an account to destroy it.
+        let held = row.filter(|row| row.remote_id.is_some()).ok_or_else(ended)?;
+        let since = held.leaving.unwrap_or(*now);
+        match leavers.grace(since, *now) {
+            Grace::Over => return Err(ended()),
+            Grace::Until(at) => (standing.leaving, standing.wake) = (Some(since), at),
+        }
+    }
+    Ok(standing)
 }
 
 /// Whoever was absorbed by another identity goes from the targets as if deleted (Sesame: fusion).
@@ -167,23 +256,17 @@ fn is_absorbed(node: &Node) -> bool {
 fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource, cause: Cause) -> Planned {
     let row = context.links.get(object);
     let row = row.as_ref();
-    let active = match node.entry.operational.axes.as_ref().map(|axes| context.snapshot.career.export(axes)) {
-        Some(Export::Wait) => return waiting(context, node, resource, row),
-        None | Some(Export::Active) => Some(true),
-        Some(Export::Inactive) => Some(false),
-        Some(Export::KeepActive) => row.and_then(|r| r.active),
+    let Standing { active, leaving, wake } = match standing(context, node, resource, row) {
+        Ok(standing) => standing,
+        Err(planned) => return *planned,
     };
-    let mut planned = Planned::new(resource, Some(node), Work::Leave);
-    let document = match context.form {
-        Some(form) => entry(context, form, node, active, &mut planned),
-        None => mapped(context, node, resource, active, &mut planned),
-    };
-    let mut document = match document {
+    let mut planned = Planned { leaving, wake, ..Planned::new(resource, Some(node), Work::Leave) };
+    let mut document = match document(context, node, resource, active, &mut planned) {
         Ok(document) => document,
         Err(lacking) => return Planned { work: Work::Impossible(lacking), ..planned },
     };
     if let Some(sent) = row.and_then(|row| row.sent.as_deref()).filter(|_| context.form.is_none()) {
-        context.mapping.keep_created(resource, &mut document, sent);
+        context.mapping.keep(resource, &mut document, sent, active);
     }
     let text = canonical(&document);
     planned.checksum = crc32fast::hash(text.as_bytes());
@@ -205,6 +288,20 @@ fn present(context: &Context<'_>, object: Uuid, node: &Node, resource: Resource,
         None => Work::Create(document),
     };
     planned
+}
+
+/// What the target is to hold of an entry.
+fn document(
+    context: &Context<'_>,
+    node: &Node,
+    resource: Resource,
+    active: Option<bool>,
+    planned: &mut Planned,
+) -> Result<Document, Lacking> {
+    match context.form {
+        Some(form) => entry(context, form, node, active, planned),
+        None => mapped(context, node, resource, active, planned),
+    }
 }
 
 /// An entry as an entry.

@@ -337,6 +337,7 @@ fn succeeded(row: LinkRow, planned: &Planned) -> LinkRow {
         quarantined: false,
         staged: None,
         rejected: None,
+        leaving: planned.leaving,
         ..row
     }
 }

@@ -8,6 +8,7 @@ use super::{
     guard::{GuardLimits, Pass},
     health::{Health, Quarantine},
     ldap::Form,
+    leavers::Leavers,
     ledger::Ledger,
     links::Links,
     mapping::Mapping,
@@ -20,8 +21,9 @@ use super::{
     save::Report,
     scope::Scopes,
     status::{self, Board},
-    target::{Fault, Remedy},
+    target::{Fault, Remedy, Resource},
     verdicts::{Verdicts, Vote},
+    wakes::Wakes,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -54,6 +56,7 @@ pub struct Settings {
     pub backoff: Backoff,
     /// Deliveries under way at one time.
     pub concurrency: usize,
+    pub leavers: Leavers,
     pub guard: GuardLimits,
     pub quarantine: Quarantine,
     /// Where reconciliations are written down.
@@ -76,6 +79,7 @@ pub struct Worker<C> {
     pub(super) links: Links,
     pub(super) queue: Queue,
     pub(super) circles: Circles,
+    pub(super) wakes: Wakes,
     pub(super) pause: Pause,
     pub(super) health: Health,
     pub(super) ledger: Ledger,
@@ -167,6 +171,7 @@ impl<C: Carrier> Worker<C> {
             waiters: HashMap::new(),
             queue: Queue::default(),
             circles: Circles::default(),
+            wakes: Wakes::default(),
             pause: Pause::before_opening(),
             health: Health::default(),
             read: 0,
@@ -248,7 +253,10 @@ impl<C: Carrier> Worker<C> {
             _ if self.links.own.wish != Wish::Run => None,
             Some(until) => Some(until),
             None if busy => None,
-            None => self.queue.next_due().map(|due| self.gathering.map_or(due, |until| until.max(due))),
+            None => {
+                let due = self.queue.next_due().map(|due| self.gathering.map_or(due, |until| until.max(due)));
+                due.into_iter().chain(self.wakes.next()).min()
+            }
         };
         hold.into_iter().chain(due).min()
     }
@@ -272,6 +280,7 @@ impl<C: Carrier> Worker<C> {
         if !may_send || !self.opened() {
             return;
         }
+        self.wake_up(now);
         let mut looked_at = 0usize;
         while self.running.len() < self.allowed() && !self.is_behind() && !self.stop.is_cancelled() {
             if self.gathers((self.clock)()) {
@@ -297,6 +306,16 @@ impl<C: Carrier> Worker<C> {
                 return;
             }
             self.deliver(jobs, delivery);
+        }
+    }
+
+    /// Has those looked at whose time has come.
+    fn wake_up(&mut self, now: Timestamp) {
+        let snapshot = self.directory.read();
+        while let Some(object) = self.wakes.take(now) {
+            if self.ask(&snapshot, object, Cause::default()) == Resource::Group {
+                self.ask_referrers(&snapshot, object, Cause::default());
+            }
         }
     }
 
@@ -369,6 +388,7 @@ impl<C: Carrier> Worker<C> {
         let mut planned = plan::plan(&self.context(&snapshot), object, cause);
         self.links.set_refs(object, planned.refs.clone());
         self.links.set_absent(object, planned.absent.clone());
+        self.wakes.set(object, planned.wake);
         match planned.work {
             Work::Leave | Work::Skip | Work::Unchanged | Work::StillRefused | Work::Impossible(_) => {
                 self.settle_quietly(object, planned);
@@ -396,8 +416,9 @@ impl<C: Carrier> Worker<C> {
     }
 
     pub(super) fn context<'a>(&'a self, snapshot: &'a crate::directory::Snapshot) -> plan::Context<'a> {
-        let Settings { scopes, mapping, form, .. } = &self.settings;
-        plan::Context { snapshot, scopes, mapping, form: form.as_deref(), links: &self.links, now: (self.clock)() }
+        let Settings { scopes, mapping, leavers, form, .. } = &self.settings;
+        let (links, now) = (&self.links, (self.clock)());
+        plan::Context { snapshot, scopes, mapping, leavers, form: form.as_deref(), links, now }
     }
 
     fn ended(&mut self, ended: Result<(Id, Event), JoinError>) {

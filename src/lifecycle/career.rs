@@ -122,13 +122,27 @@ impl Career {
         self.resources.export(axes) == Some(Export::Inactive)
     }
 
+    /// Whether the account is there ahead of the person's arrival, and waits for nothing else.
+    pub fn is_anticipated(&self, axes: &Axes) -> bool {
+        let state = self.resources.state_of(axes);
+        is_released(axes) && self.resources.export(axes) == Some(Export::Wait) && state == Some("A:SupannAnticipe")
+    }
+
+    /// Whether the account is about to be deleted.
+    pub fn is_to_destroy(&self, axes: &Axes) -> bool {
+        self.resources.state_of(axes) == Some("I:SupannSupprCompte")
+    }
+
     pub fn export(&self, axes: &Axes) -> Export {
-        match state(axes) {
-            State::ToSync | State::Processing | State::Synced | State::OnError => {
-                self.resources.export(axes).unwrap_or(Export::Wait)
-            }
-            State::DontSync | State::ToComplete | State::ToCreate | State::Unknown | State::ToValidate => Export::Wait,
-        }
+        if is_released(axes) { self.resources.export(axes).unwrap_or(Export::Wait) } else { Export::Wait }
+    }
+}
+
+/// Whether the state lets it go to the targets.
+fn is_released(axes: &Axes) -> bool {
+    match state(axes) {
+        State::ToSync | State::Processing | State::Synced | State::OnError => true,
+        State::DontSync | State::ToComplete | State::ToCreate | State::Unknown | State::ToValidate => false,
     }
 }
 

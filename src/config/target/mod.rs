@@ -14,7 +14,10 @@ mod scim;
 use super::load::{parse, read};
 use crate::{
     dn::Dn,
-    export::{Backoff, GuardLimits, Kind, Match, Quarantine, Scope, Scopes, TargetOptions, drop::Form, mapping::Map},
+    export::{
+        Action, Anticipated, Backoff, GuardLimits, Kind, Leavers, Match, Quarantine, Scope, Scopes, TargetOptions,
+        drop::Form, mapping::Map,
+    },
     filter::{self, Filter},
     schema::Schema,
 };
@@ -51,12 +54,13 @@ struct TargetFile {
     /// A file with a map; what stands under `map` goes over it.
     mapping: Option<PathBuf>,
     map: Map,
+    leavers: LeaversFile,
     guard: GuardFile,
     quarantine: QuarantineFile,
 }
 
 /// The same, to tell them from those of the kind.
-const EVERY: [&str; 17] = [
+const EVERY: [&str; 18] = [
     "enabled",
     "retry_min_ms",
     "retry_max_ms",
@@ -72,6 +76,7 @@ const EVERY: [&str; 17] = [
     "private_attributes",
     "mapping",
     "map",
+    "leavers",
     "guard",
     "quarantine",
 ];
@@ -94,6 +99,7 @@ impl Default for TargetFile {
             private_attributes: Vec::new(),
             mapping: None,
             map: Map::default(),
+            leavers: LeaversFile::default(),
             guard: GuardFile::default(),
             quarantine: QuarantineFile::default(),
         }
@@ -110,6 +116,28 @@ struct ScopeFile {
     /// Absent: the class of the resource.
     filter: Option<String>,
 }
+
+/// What becomes of those who should not be there any more.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LeaversFile {
+    action: Action,
+    delete_after_days: Option<u64>,
+    anticipated: Anticipated,
+}
+
+impl Default for LeaversFile {
+    fn default() -> Self {
+        LeaversFile {
+            action: Action::default(),
+            delete_after_days: Some(GRACE_DAYS),
+            anticipated: Anticipated::default(),
+        }
+    }
+}
+
+/// As Entra has it.
+const GRACE_DAYS: u64 = 30;
 
 /// When removals wait for an approval.
 #[derive(Clone, Debug, Deserialize)]
@@ -226,6 +254,11 @@ fn build(path: &Path, text: &str, suffix: &str, schema: &Schema) -> Result<Targe
         },
         concurrency: file.concurrency,
         rate_per_second: file.rate_per_second,
+        leavers: Leavers {
+            action: file.leavers.action,
+            delete_after_secs: file.leavers.delete_after_days.map(|days| days.saturating_mul(DAY_SECS)),
+            anticipated: file.leavers.anticipated,
+        },
         guard: GuardLimits {
             removals: file.guard.enabled.then_some(file.guard.removals),
             percent: file.guard.percent,
@@ -323,6 +356,8 @@ impl Reading<'_> {
         self.folder.join(path)
     }
 }
+
+const DAY_SECS: u64 = 24 * 60 * 60;
 
 const KINDS: [&str; 7] = ["scim", "ldap", "qmplus", "4me", "ldif", "jsonl", "csv"];
 
@@ -489,6 +524,10 @@ mod tests {
             ("match: sometimes", "match: unknown variant"),
             ("user_name: userPassword", "map.users.userName: 'userPassword' is secret"),
             ("private_attributes: [mail]", "private_attributes"),
+            ("leavers: {action: shoot}", "leavers.action: unknown variant"),
+            ("mapping: none.map.yml", "mapping: /etc/v/targets/none.map.yml"),
+            ("map: {users: {title: {frist_of: [cn]}}}", "map.users.title.frist_of: unknown field"),
+            ("map: {users: {title: nosuch}}", "map.users.title: 'nosuch' is not an attribute type"),
         ] {
             let fault = built(&format!("{least}{more}")).unwrap_err();
             assert!(fault.contains(expected), "{more}: {fault}");

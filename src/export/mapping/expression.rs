@@ -72,7 +72,18 @@ impl Expression {
 
     /// Whether it is active or not, and nothing is done to that.
     pub fn is_active(&self) -> bool {
-        matches!(self.origin, Origin::Lifecycle(Axis::Active)) && self.steps.is_empty()
+        self.tells_activity() && self.steps.is_empty()
+    }
+
+    /// Whether it says if the account is usable.
+    pub fn tells_activity(&self) -> bool {
+        matches!(self.origin, Origin::Lifecycle(Axis::Active))
+    }
+
+    /// What it says of an account that is not.
+    pub fn closed(&self) -> Option<String> {
+        let said = self.tells_activity().then(|| self.steps.apply(vec![false.to_string()]).ok())?;
+        said?.into_iter().next()
     }
 
     /// The attribute whose values it gives as they are.

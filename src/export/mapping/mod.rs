@@ -220,9 +220,10 @@ impl Mapping {
         self.lines(resource).filter(|line| line.direction.pushes()).map(|line| line.text.as_str())
     }
 
-    /// Whether documents of this kind change when other entries do.
-    pub fn reads_others(&self, resource: Resource) -> bool {
-        self.lines(resource).any(|line| line.expression.reads_others())
+    /// Whether documents change when other entries do.
+    pub fn reads_others(&self) -> bool {
+        let lines = self.users.iter().chain(&self.groups).chain(&self.departments);
+        lines.into_iter().any(|line| line.expression.reads_others())
     }
 
     /// The document of an entry; `found` learns whom it speaks of.
@@ -258,9 +259,11 @@ impl Mapping {
         Ok(document)
     }
 
-    /// What was written with a new object only stays as it was sent.
-    pub fn keep_created(&self, resource: Resource, document: &mut Document, sent: &str) {
-        let mut lines = self.lines(resource).filter(|line| line.on == On::Create).peekable();
+    /// What was written with a new object only stays as it was sent, and so does what says whether an
+    /// account is usable, if nothing is said of that now.
+    pub fn keep(&self, resource: Resource, document: &mut Document, sent: &str, active: Option<bool>) {
+        let stays = |line: &&Line| line.on == On::Create || (active.is_none() && line.expression.tells_activity());
+        let mut lines = self.lines(resource).filter(stays).peekable();
         if lines.peek().is_none() {
             return;
         }
@@ -268,6 +271,20 @@ impl Mapping {
         for line in lines {
             project::replace(document, &sent, &line.path);
         }
+    }
+
+    /// The document with the account closed; `None` if the map has no word for that.
+    pub fn closed(&self, resource: Resource, document: &Document) -> Option<Document> {
+        let lines = self.lines(resource).filter(|line| line.direction.pushes());
+        let mut lines = lines.filter_map(|line| Some((line, line.closed()?))).peekable();
+        lines.peek()?;
+        let mut after = document.clone();
+        lines.for_each(|(line, value)| project::put(&mut after, &line.path, value));
+        Some(after)
+    }
+
+    pub fn is_closed(&self, resource: Resource, document: &Document) -> bool {
+        self.closed(resource, document).is_some_and(|closed| closed == *document)
     }
 
     /// The part of a target's own object that this map can write, in its form.
@@ -343,6 +360,12 @@ impl Line {
     /// The attribute that this place is the value of, as it is: what a repair may write.
     pub fn attribute(&self) -> Option<&SmolStr> {
         self.expression.plain_attribute()
+    }
+
+    /// What stands here of an account that is not usable.
+    fn closed(&self) -> Option<Value> {
+        let text = self.expression.closed().filter(|_| !matches!(self.path.inner, Inner::Element { .. }))?;
+        typed(&text, self.kind).ok()
     }
 
     fn given(&self, look: &mut Look<'_, '_>) -> Result<Given, Lacking> {

@@ -1,7 +1,10 @@
 //! The part of a target's own object that a map answers for: what an adopted object is compared by.
 //! All else in it belongs to the target and is left alone.
 
-use super::path::{Inner, Path};
+use super::{
+    path::{Inner, Path},
+    sheet::{Given, Sheet},
+};
 use crate::export::target::Document;
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -75,6 +78,13 @@ fn kept(held: &Document, names: &[&SmolStr]) -> Option<Value> {
         }
     }
     (!out.is_empty()).then_some(Value::Object(out))
+}
+
+/// Puts a value at one path, but into no list.
+pub fn put(document: &mut Document, path: &Path, value: Value) {
+    let mut sheet = Sheet::of(std::mem::take(document));
+    sheet.put(path, Given::One(Some(value)));
+    *document = sheet.finish();
 }
 
 /// Puts at one path what another document has there, or nothing.

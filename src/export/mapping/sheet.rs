@@ -31,6 +31,11 @@ struct List {
 }
 
 impl Sheet {
+    /// One that is filled already.
+    pub fn of(document: Document) -> Self {
+        Sheet { document, lists: Vec::new() }
+    }
+
     pub fn put(&mut self, path: &Path, given: Given) {
         match &path.inner {
             Inner::Whole => {

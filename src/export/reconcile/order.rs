@@ -70,6 +70,7 @@ impl<C: Carrier> Worker<C> {
             scopes: self.settings.scopes.clone(),
             form: self.settings.form.clone(),
             mapping: Arc::clone(&self.settings.mapping),
+            leavers: self.settings.leavers,
             matching: self.settings.matching,
             keys: HashMap::from([Resource::Department, Resource::User, Resource::Group].map(keys)),
             backoff: self.settings.backoff,

@@ -17,6 +17,7 @@ use crate::{
         backoff::{self, Backoff},
         carrier::Carrier,
         ldap::Form,
+        leavers::Leavers,
         links::Links,
         mapping::Mapping,
         plan::Context,
@@ -54,6 +55,7 @@ pub struct Ground {
     pub scopes: Scopes,
     pub form: Option<Arc<Form>>,
     pub mapping: Arc<Mapping>,
+    pub leavers: Leavers,
     pub matching: Match,
     /// By which entries are found, beside link and externalId.
     pub keys: HashMap<Resource, Vec<SmolStr>>,
@@ -242,8 +244,8 @@ impl<C: Carrier> Run<C> {
     }
 
     fn context<'a>(&'a self, snapshot: &'a Snapshot) -> Context<'a> {
-        let Ground { scopes, mapping, form, links, clock, .. } = &self.ground;
-        Context { snapshot, scopes, mapping, form: form.as_deref(), links, now: clock() }
+        let Ground { scopes, mapping, leavers, form, links, clock, .. } = &self.ground;
+        Context { snapshot, scopes, mapping, leavers, form: form.as_deref(), links, now: clock() }
     }
 
     /// Links whose object was on no page. Pages shift while others write, so each is looked at once more.

@@ -6,6 +6,7 @@ mod engine;
 mod fake;
 mod fault_proxy;
 mod faults;
+mod leavers;
 mod long_run;
 mod objects;
 mod operator;

@@ -16,7 +16,7 @@ use vestibule::{
     dn::{Dn, Rdn},
     entry::ModKind,
     export::{
-        self, Backoff, Connection, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes,
+        self, Backoff, Connection, Exporters, GuardLimits, Kind, Leavers, Mapping, Match, Quarantine, Scope, Scopes,
         TargetOptions, scim,
     },
     filter::{self, Filter},
@@ -229,6 +229,7 @@ pub fn target(name: &str, kind: Kind) -> TargetOptions {
             departments: None,
         },
         mapping: Arc::new(Mapping::default()),
+        leavers: Leavers::default(),
         matching: Match::Verified,
         backoff: Backoff { min: Duration::from_millis(10), max: Duration::from_millis(50) },
         concurrency: 4,
