@@ -140,6 +140,9 @@ pub struct Limits {
     /// Journal records that are kept though every target has passed them: what `cn=changelog`
     /// shows, and how far behind a consumer may come back.
     pub journal_keep: u64,
+    /// Journal records that are kept for a target that lags. One that is farther behind looks at everything
+    /// after a restart, and costs no more of the disk.
+    pub journal_hold: u64,
 }
 
 impl Default for Limits {
@@ -194,6 +197,7 @@ impl Default for Limits {
             journal_page_bytes: 4 << 20,
             journal_record_bytes: 64 << 10,
             journal_keep: 10_000,
+            journal_hold: 100_000,
         }
     }
 }

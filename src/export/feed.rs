@@ -37,6 +37,24 @@ impl<C: Carrier> Worker<C> {
         }
     }
 
+    /// What is to be done is in the queue, one item for each object; the journal behind it serves a restart
+    /// only. For a target that lags far it is let go: a restart then looks at everything, as a full pass.
+    pub(super) async fn mind_journal(&mut self) {
+        let hold = self.directory.limits.journal_hold;
+        let lag = (*self.directory.head().borrow()).saturating_sub(self.saved_cursor.unwrap_or(0));
+        let far = if self.left_behind { lag > hold / 2 } else { lag > hold };
+        if far == self.left_behind || !self.reads() {
+            return;
+        }
+        match self.directory.hold_journal(&self.name, !far).await {
+            Ok(()) => {
+                tracing::info!(export = %self.name, lag, kept = !far, "the journal is kept for this target, or is not");
+                self.left_behind = far;
+            }
+            Err(error) => tracing::debug!(export = %self.name, %error, "the journal stays as it is"),
+        }
+    }
+
     /// Rows that ask for work without any change.
     fn resume(&mut self, snapshot: &Snapshot) {
         let now = (self.clock)();

@@ -65,6 +65,7 @@ impl<C: Carrier> Worker<C> {
             self.pause.answered();
             self.pause.clear();
         }
+        self.left_behind = false;
         let holders = self.directory.hold_journal(&self.name, self.reads()).await;
         holders.map_or_else(|error| json!({ "wish": wish, "warning": error.to_string() }), |()| json!({ "wish": wish }))
     }

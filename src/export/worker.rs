@@ -95,6 +95,8 @@ pub struct Worker<C> {
     pub(super) first_head: u64,
     /// A full pass is not yet settled and written down.
     pub(super) pass_open: bool,
+    /// The journal is not kept for it: it lags too far.
+    pub(super) left_behind: bool,
     pub(super) saved_cursor: Option<u64>,
     pub(super) tasks: JoinSet<Event>,
     /// The objects of each delivery under way.
@@ -177,6 +179,7 @@ impl<C: Carrier> Worker<C> {
             read: 0,
             first_head: 0,
             pass_open: false,
+            left_behind: false,
             saved_cursor: None,
             tasks: JoinSet::new(),
             running: HashMap::new(),
@@ -205,6 +208,7 @@ impl<C: Carrier> Worker<C> {
             self.save();
             self.report();
             self.show();
+            self.mind_journal().await;
             self.wait(&mut head).await;
         }
         self.end().await;

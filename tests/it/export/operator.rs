@@ -13,6 +13,7 @@ use vestibule::{
         GuardLimits, Quarantine, TargetOptions,
         target::{Document, Fault, Resource},
     },
+    limits::Limits,
     provisioning::{AccountStatus, Command, Mechanism, Provisioning, Refusal, State, Wish},
 };
 
@@ -297,5 +298,33 @@ async fn a_target_without_its_file_is_shown_and_can_be_forgotten() {
     let world = world.restart(targets).await;
     world.until("all are linked again", || world.status().linked == 5).await;
     assert_eq!(memory.objects(Resource::User).len(), 5);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_that_stays_away_does_not_keep_the_journal_and_gets_everything_in_the_end() {
+    let (memory, targets) = memory();
+    let limits = Limits { journal_keep: 5, journal_hold: 40, ..Limits::default() };
+    let world = World::with_limits(targets.clone(), limits).await;
+    five_people(&world).await;
+    wish(&world, Wish::Pause).await;
+    for round in 0..40 {
+        for uid in ["a", "b", "c"] {
+            world.replace(person(uid), "title", &[&format!("t{round}")]).await;
+        }
+    }
+    world.delete(person("d")).await;
+    let head = world.directory.read().head;
+    world.until("the journal is let go", || world.directory.journal_start() > head - 10).await;
+    world.until("each object waits once", || world.status().pending == 4).await;
+    let world = world.restart(targets).await;
+    wish(&world, Wish::Run).await;
+    world.until("d is gone", || names(&memory, Resource::User) == set(&["a", "b", "c", "e"])).await;
+    world.settled().await;
+    let titles = |uid: &str| {
+        let users = memory.objects(Resource::User);
+        users.into_values().find(|u| u.get("userName") == Some(&json!(uid))).unwrap().get("title").cloned()
+    };
+    assert_eq!((titles("a"), titles("c"), titles("e")), (Some(json!("t39")), Some(json!("t39")), None));
     world.stop().await;
 }

@@ -60,21 +60,32 @@ impl World {
     }
 
     pub async fn with_release(targets: Vec<TargetOptions>, release: Release) -> Self {
-        let world = Self::open_with(Platter::new(), targets, release);
+        let world = Self::open_with(Platter::new(), targets, release, Limits::default());
+        world.plant().await;
+        world
+    }
+
+    pub async fn with_limits(targets: Vec<TargetOptions>, limits: Limits) -> Self {
+        let world = Self::open_with(Platter::new(), targets, Release::Automatic, limits);
+        world.plant().await;
+        world
+    }
+
+    async fn plant(&self) {
+        let world = self;
         let top = Dn::parse(SUFFIX).unwrap();
         let class: &[&str] = &["organization", "dcObject"];
         world.add(top, &[("objectClass", class), ("dc", &["example"]), ("o", &["Example"])]).await;
         for ou in ["people", "groups", "elsewhere"] {
             world.add(dn(&format!("ou={ou}")), &[("objectClass", &["organizationalUnit"]), ("ou", &[ou])]).await;
         }
-        world
     }
 
     pub fn open(platter: Platter, targets: Vec<TargetOptions>) -> Self {
-        Self::open_with(platter, targets, Release::Automatic)
+        Self::open_with(platter, targets, Release::Automatic, Limits::default())
     }
 
-    fn open_with(platter: Platter, targets: Vec<TargetOptions>, release: Release) -> Self {
+    fn open_with(platter: Platter, targets: Vec<TargetOptions>, release: Release, limits: Limits) -> Self {
         let schema = schema();
         let rule: RuleDef = serde_yaml::from_str("{name: all, who: [admin], rights: all}").unwrap();
         let suffix = Dn::parse(SUFFIX).unwrap();
@@ -91,7 +102,7 @@ impl World {
             schema,
             indexes: default_indexes(),
             targets: targets.iter().map(|t| t.name.clone()).collect(),
-            limits: Arc::new(Limits { shutdown_secs: 1, ..Limits::default() }),
+            limits: Arc::new(Limits { shutdown_secs: 1, ..limits }),
             clock: clock::system(),
         };
         let disk = MemDisk::open(&platter, STORE).unwrap();
