@@ -34,7 +34,7 @@ use vestibule::{
     dn::Dn,
     entry::ModKind,
     export::{
-        self, Backoff, Connection, Exporters, GuardLimits, Kind, Mapping, Match, Quarantine, Scope, Scopes,
+        self, Backoff, Connection, Exporters, GuardLimits, Kind, Leavers, Mapping, Match, Quarantine, Scope, Scopes,
         TargetOptions, scim,
     },
     filter::{self, Filter},
@@ -213,6 +213,7 @@ impl World {
             backoff: Backoff { min: Duration::from_millis(1000), max: Duration::from_secs(300) },
             concurrency: CONCURRENCY,
             rate_per_second: None,
+            leavers: Leavers::default(),
             guard: GuardLimits::default(),
             quarantine: Quarantine::default(),
         }
