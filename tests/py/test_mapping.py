@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from scim_servers import TOKEN, ScimServer
-from support import REPO, wait_for
-from test_scim_targets import STAFF, Export
+from support import PEOPLE, REPO, wait_for
+from test_scim_targets import Export
 
 SUPANN = "urn:vestibule:params:scim:schemas:extension:supann:1.0:User"
 SUPANN_GROUP = "urn:vestibule:params:scim:schemas:extension:supann:1.0:Group"
@@ -46,7 +46,7 @@ def target(tmp_path):
 
 
 def test_the_extension_for_supann_comes_changes_and_goes(target, new_server):
-    gate = Export(new_server(name="gateway"), target, supann_extension="always", private_attributes=["supannCodeINE"])
+    gate = Export(new_server(name="gateway", flags=["--no-demo"]), target, supann_extension="always", private_attributes=["supannCodeINE"])
     gate.add("ada", classes=CLASSES, supannEtuId="E42", supannEntiteAffectation=["DSI", "DRH"],
              supannCodeINE="1234567890A", supannNomDeNaissance="Petit", supannEmpDateFin="20300831220000Z")
     gate.settled()
@@ -62,7 +62,7 @@ def test_the_extension_for_supann_comes_changes_and_goes(target, new_server):
 
 
 def test_a_map_file_and_what_stands_over_it(target, new_server):
-    server = new_server(name="gateway")
+    server = new_server(name="gateway", flags=["--no-demo"])
     (server.folder / "targets" / "staff.map.yml").write_text(
         "users:\n"
         "  title: {attribute: employeeType, then: [{lookup: {table: {prof: Enseignant}, otherwise: keep}}]}\n"
@@ -78,7 +78,7 @@ def test_a_map_file_and_what_stands_over_it(target, new_server):
 
 
 def test_check_names_every_fault_of_a_map(new_server):
-    server = new_server(name="gateway")
+    server = new_server(name="gateway", flags=["--no-demo"])
     folder = server.folder / "targets"
     (folder / "t.token").write_text(TOKEN)
     keys = {"kind": "scim", "base_url": "http://127.0.0.1:1/v2", "token_file": "t.token"}
@@ -87,7 +87,7 @@ def test_check_names_every_fault_of_a_map(new_server):
         "users": {"nickName": "nosuch", "locale": "supannCodeINE", "title": {"attribute": "cn", "then": [{"capture": "("}]}}
     }}))
     faults = server.command("check").stderr
-    for fault in ("bad.map.yml: at users.title: unknown field `frist_of`", "map.users.title: capture:"):
+    for fault in ("bad.map.yml: at users.title.frist_of: users.title: unknown field `frist_of`", "map.users.title: capture:"):
         assert fault in faults, faults
     (folder / "bad.map.yml").write_text("users: {}\n")
     (folder / "t.yml").write_text(json.dumps(keys | {"map": {"users": {"nickName": "nosuch", "locale": "supannCodeINE"}}}))
@@ -97,12 +97,12 @@ def test_check_names_every_fault_of_a_map(new_server):
 
 
 def test_leavers_are_deactivated_and_deleted_after_their_grace(target, new_server):
-    gate = Export(new_server(name="gateway"), target, leavers={"action": "deactivate", "delete_after_days": 30})
+    gate = Export(new_server(name="gateway", flags=["--no-demo"]), target, leavers={"action": "deactivate", "delete_after_days": 30})
     gate.add("ada", cn="Ada")
     gate.add("ben", cn="Ben")
-    gate.team("dev", "ada", "ben")
+    gate.group("dev", "ada", "ben")
     gate.settled()
-    gate.server.delete(f"uid=ada,{STAFF}").ok()
+    gate.server.delete(f"uid=ada,{PEOPLE}").ok()
     gate.settled()
     assert {name: user["active"] for name, user in target.users().items()} == {
         "ada@valmont.example": False, "ben@valmont.example": True,
