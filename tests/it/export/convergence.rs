@@ -77,7 +77,7 @@ fn whatever_happens_on_the_way_nothing_is_lost_and_nothing_is_there_twice() {
         world.stop().await;
         report
     });
-    println!("{report}");
+    crate::support::report("convergence", &report.to_string());
 }
 
 fn targeted(fake: &Fake, proxy: &FaultProxy) -> TargetOptions {
