@@ -70,6 +70,20 @@ pub struct Done {
     pub fault: Option<Fault>,
 }
 
+impl Done {
+    /// Nothing is known that was not known before, but why.
+    pub fn failed(action: &'static str, fault: Fault) -> Self {
+        Done { action, place: Place::AsBefore, fault: Some(fault) }
+    }
+
+    /// What a delivery came to: what was answered, or for each object why nothing was.
+    pub fn of_delivery(jobs: &[Job], sent: Result<Vec<(Uuid, Done)>, Fault>) -> Vec<(Uuid, Done)> {
+        let each =
+            |fault: Fault| jobs.iter().map(|job| (job.object, Done::failed(job.work.name(), fault.clone()))).collect();
+        sent.unwrap_or_else(each)
+    }
+}
+
 pub async fn carry_out<T: Target>(target: &T, job: Job, manner: &Manner) -> Done {
     let Job { object, resource, work, claims, snapshot, aside, .. } = job;
     let push = Push { target, resource, object, external_id: object.to_string(), claims, snapshot, manner };
@@ -79,7 +93,7 @@ pub async fn carry_out<T: Target>(target: &T, job: Job, manner: &Manner) -> Done
         Work::Update { id, before, after } => push.update(id, before, after).await,
         Work::Delete { id } => match target.delete(resource, &id).await {
             Ok(()) | Err(Fault::NotFound) => Done { action: "delete", place: Place::Gone, fault: None },
-            Err(fault) => failed("delete", fault),
+            Err(fault) => Done::failed("delete", fault),
         },
         Work::Sweep(resources) => push.sweep(&resources).await,
         Work::Leave | Work::Skip | Work::Unchanged | Work::StillRefused | Work::Impossible(_) => {
@@ -136,10 +150,6 @@ struct Push<'a, T> {
     manner: &'a Manner,
 }
 
-fn failed(action: &'static str, fault: Fault) -> Done {
-    Done { action, place: Place::AsBefore, fault: Some(fault) }
-}
-
 impl<T: Target> Push<'_, T> {
     /// Takes a name that is nobody's before it asks for its own: whoever wants its present one, and holds
     /// the one that it wants, can then go on.
@@ -158,7 +168,7 @@ impl<T: Target> Push<'_, T> {
                 }
                 done => done,
             },
-            Err(Stopped { fault, .. }) => failed("update", fault),
+            Err(Stopped { fault, .. }) => Done::failed("update", fault),
         }
     }
 
@@ -170,7 +180,7 @@ impl<T: Target> Push<'_, T> {
         let before = match before {
             Ok(before) => before,
             Err(Fault::NotFound) => return self.recreate(after).await,
-            Err(fault) => return failed("update", fault),
+            Err(fault) => return Done::failed("update", fault),
         };
         keep_active(&before, &mut after);
         match self.target.update(self.resource, &id, &before, &after).await {
@@ -208,16 +218,16 @@ impl<T: Target> Push<'_, T> {
     /// Looks first: an earlier create may have arrived without our knowing.
     async fn create(&self, document: Document, action: &'static str) -> Done {
         match self.look_up(&document).await {
-            Err(fault) => failed(action, fault),
+            Err(fault) => Done::failed(action, fault),
             Ok(Some(remote)) => self.adopt(remote, document).await,
             Ok(None) => match self.target.create(self.resource, &document).await {
                 Ok(remote) => self.complete(remote, document, action).await,
                 Err(conflict @ Fault::Conflict(_)) => match self.look_again(&document).await {
                     Ok(Some(remote)) => self.adopt(remote, document).await,
-                    Ok(None) => failed(action, conflict),
-                    Err(fault) => failed(action, fault),
+                    Ok(None) => Done::failed(action, conflict),
+                    Err(fault) => Done::failed(action, fault),
                 },
-                Err(fault) => failed(action, fault),
+                Err(fault) => Done::failed(action, fault),
             },
         }
     }
@@ -353,12 +363,12 @@ impl<T: Target> Push<'_, T> {
                 Ok(found) => found,
                 // No such collection, no such object.
                 Err(Fault::Refused(_)) => Vec::new(),
-                Err(fault) => return failed("sweep", fault),
+                Err(fault) => return Done::failed("sweep", fault),
             };
             for remote in found {
                 match self.target.delete(*resource, &remote.id).await {
                     Ok(()) | Err(Fault::NotFound) => {}
-                    Err(fault) => return failed("sweep", fault),
+                    Err(fault) => return Done::failed("sweep", fault),
                 }
             }
         }

@@ -214,14 +214,7 @@ impl Carrier for Drop {
 
     async fn deliver(&self, jobs: Vec<Job>) -> Vec<(Uuid, Done)> {
         let mut under_way = self.under_way.lock().await;
-        let done = match self.send(&mut under_way, &jobs).await {
-            Ok(done) => done,
-            Err(fault) => {
-                let failed =
-                    |job: &Job| Done { action: job.work.name(), place: Place::AsBefore, fault: Some(fault.clone()) };
-                jobs.iter().map(|job| (job.object, failed(job))).collect()
-            }
-        };
+        let done = Done::of_delivery(&jobs, self.send(&mut under_way, &jobs).await);
         let place = self.spool.file_name(under_way.sequence, "");
         carrier::note_outcomes(&self.ledger, &place, &jobs, &done);
         done

@@ -123,7 +123,7 @@ impl FourMe {
 
     fn prepare(&self, job: &Job, organizations: Option<&BTreeSet<String>>) -> Result<Ready, Box<Done>> {
         if job.resource != Resource::User {
-            return Err(Box::new(failed("none", Fault::Refused("the target takes people only".to_owned()))));
+            return Err(Box::new(Done::failed("none", Fault::Refused("the target takes people only".to_owned()))));
         }
         let rules = Rules { source: &self.options.source, organizations };
         let (action, document, before) = match &job.work {
@@ -135,7 +135,8 @@ impl FourMe {
                 return Err(Box::new(Done { action: "none", place: Place::AsBefore, fault: None }));
             }
         };
-        let person = table::person(document, rules).map_err(|rule| Box::new(failed(action, Fault::Refused(rule))))?;
+        let person =
+            table::person(document, rules).map_err(|rule| Box::new(Done::failed(action, Fault::Refused(rule))))?;
         let (now, then) = (contacts(document), before.map(contacts));
         Ok(Ready::Sending(Box::new(Sending {
             object: job.object,
@@ -167,7 +168,9 @@ impl FourMe {
         }
         match self.send_leavers(under_way, &leaving).await {
             Ok(answers) => done.extend(answers),
-            Err(fault) => done.extend(leaving.iter().map(|ready| (ready.object, failed("deactivate", fault.clone())))),
+            Err(fault) => {
+                done.extend(leaving.iter().map(|ready| (ready.object, Done::failed("deactivate", fault.clone()))))
+            }
         }
         let sent = self.send_people(under_way, sending, &mut done).await;
         let contacts = self.send_contacts(under_way, &sent).await;
@@ -204,7 +207,7 @@ impl FourMe {
                 };
                 match fault {
                     None => sent.push(ready),
-                    Some(fault) => done.push((ready.object, failed(ready.action, fault))),
+                    Some(fault) => done.push((ready.object, Done::failed(ready.action, fault))),
                 }
             }
         }
@@ -243,7 +246,7 @@ impl FourMe {
             for (at, ready) in group.into_iter().enumerate() {
                 let fault = failures.get(&at).filter(|_| !ready.is_guess).map(|why| Fault::Failed(why.clone()));
                 let answer = match fault {
-                    Some(fault) => failed("deactivate", fault),
+                    Some(fault) => Done::failed("deactivate", fault),
                     None => Done { action: "deactivate", place: Place::Gone, fault: None },
                 };
                 done.push((ready.object, answer));
@@ -277,10 +280,7 @@ impl Carrier for FourMe {
 
     async fn deliver(&self, jobs: Vec<Job>) -> Vec<(Uuid, Done)> {
         let mut under_way = self.under_way.lock().await;
-        let done = match self.send(&mut under_way, &jobs).await {
-            Ok(done) => done,
-            Err(fault) => jobs.iter().map(|job| (job.object, failed(job.work.name(), fault.clone()))).collect(),
-        };
+        let done = Done::of_delivery(&jobs, self.send(&mut under_way, &jobs).await);
         carrier::note_outcomes(&self.ledger, "v1/import", &jobs, &done);
         done
     }
@@ -331,10 +331,6 @@ impl Carrier for FourMe {
 fn contacts(document: &Document) -> Document {
     let is_contact = |key: &str| key.starts_with("contact ") || key.starts_with("address ");
     document.iter().filter(|(key, _)| is_contact(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-fn failed(action: &'static str, fault: Fault) -> Done {
-    Done { action, place: Place::AsBefore, fault: Some(fault) }
 }
 
 /// What has come of someone whose row of people was taken.

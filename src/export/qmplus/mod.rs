@@ -98,10 +98,10 @@ impl QmPlus {
     /// What one job comes to before anything is asked: operations, or an answer.
     fn prepare(&self, job: &Job, held: &HashMap<String, Document>) -> Result<Sending, Box<Done>> {
         let Some(entity) = Entity::of(job.resource) else {
-            return Err(Box::new(failed("none", Fault::Refused("the target has no groups".to_owned()))));
+            return Err(Box::new(Done::failed("none", Fault::Refused("the target has no groups".to_owned()))));
         };
         let form = &self.options.form;
-        let refused = |action, rule| Box::new(failed(action, Fault::Refused(rule)));
+        let refused = |action, rule| Box::new(Done::failed(action, Fault::Refused(rule)));
         let (action, checksum, place, operations) = match &job.work {
             Work::Create(document) => {
                 let made = operation(entity, document, form, true).map_err(|rule| refused("create", rule))?;
@@ -187,7 +187,7 @@ impl QmPlus {
                 })),
                 // What came before in this delivery has been done all the same.
                 Err(fault) => {
-                    done.extend(rest.iter().map(|ready| (ready.object, failed(ready.action, fault.clone()))));
+                    done.extend(rest.iter().map(|ready| (ready.object, Done::failed(ready.action, fault.clone()))));
                     break;
                 }
             }
@@ -247,10 +247,7 @@ impl Carrier for QmPlus {
 
     async fn deliver(&self, jobs: Vec<Job>) -> Vec<(Uuid, Done)> {
         let mut under_way = self.under_way.lock().await;
-        let done = match self.send(&mut under_way, &jobs).await {
-            Ok(done) => done,
-            Err(fault) => jobs.iter().map(|job| (job.object, failed(job.work.name(), fault.clone()))).collect(),
-        };
+        let done = Done::of_delivery(&jobs, self.send(&mut under_way, &jobs).await);
         carrier::note_outcomes(&self.ledger, "provisioning/iam", &jobs, &done);
         done
     }
@@ -297,14 +294,10 @@ fn linked(made: &Operation, document: &Document) -> Place {
     Place::Linked(Linked { id: made.external_id.clone(), etag: None, sent: document.clone(), dropped: Vec::new() })
 }
 
-fn failed(action: &'static str, fault: Fault) -> Done {
-    Done { action, place: Place::AsBefore, fault: Some(fault) }
-}
-
 fn answer(ready: &Sending, outcome: Result<(), Fault>) -> Done {
     match outcome {
         Ok(()) => Done { action: ready.action, place: ready.place.clone(), fault: None },
-        Err(fault) => failed(ready.action, fault),
+        Err(fault) => Done::failed(ready.action, fault),
     }
 }
 
